@@ -1,0 +1,18 @@
+"""A trained run in your own torch program: five lines, no legato loop."""
+
+import json
+import sys
+
+import torch
+from safetensors.torch import load_file
+
+from legato.networks import registry
+
+folder = sys.argv[1]
+task = json.load(open(f"{folder}/run.json"))["task"]
+known = task["learnt"]
+net = registry.build(task["network"], len(known["names"]), known["channels"], known["size"])
+net = registry.with_normalization(net, known["mean"], known["sd"])
+net.load_state_dict(load_file(f"{folder}/best.safetensors"))
+x = torch.rand(1, known["channels"], known["size"], known["size"])  # a picture, pixels in [0, 1]
+print(known["names"][net.eval()(x).argmax()])

@@ -1,0 +1,290 @@
+"""Train, resume, evaluate, predict: task, training, run and reports joined. The command line and Python both call this."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import nn
+
+from legato import distributed, reports
+from legato import tasks as tasks
+from legato.data.detect import detect
+from legato.data.loader import loader, order
+from legato.device import Device, choose, use
+from legato.errors import DataError, LegatoError, UsageError, nearest
+from legato.estimate import estimate
+from legato.progress import Progress
+from legato.recipe import Recipe
+from legato.run import Run, write_text
+from legato.task import TASKS, Decoding, Split, Task, lookup
+from legato.training import ALONE, SILENT, Evaluation, evaluate as evaluate_one, fit, merged
+
+AnyTask = Task[Any, Any, Any]
+
+
+class Trained:
+    """A run with its network, ready for use: what `legato.train` and `legato.load` give."""
+
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        self.run, self.task, self.device = run, run.task(), device or choose()
+        use(self.device)
+        self.network: nn.Module = self.device.place(run.network())
+
+    def predict(self, *sources: str | Path, top: int = 5) -> list[Any]:
+        """An answer for each file."""
+        return [answer for _, answer in self.answers([str(s) for s in sources], Decoding(top))]
+
+    @torch.inference_mode()
+    def answers(self, sources: Sequence[str], how: Decoding, batch_size: int = 32) -> Iterator[tuple[Any, Any]]:
+        """(input, answer) for each source, in order; a broken one gives its DataError in place of both."""
+        for first in range(0, len(sources), batch_size):
+            found = [self.read(source) for source in sources[first : first + batch_size]]
+            good = [x for x in found if not isinstance(x, DataError)]
+            answers = iter(self.answer(good, how) if good else [])
+            yield from ((x, x) if isinstance(x, DataError) else (x, next(answers)) for x in found)
+
+    def read(self, source: str) -> Any:
+        try:
+            return self.task.read_input(source)
+        except DataError as error:
+            return error
+
+    def answer(self, inputs: Sequence[Any], how: Decoding) -> list[Any]:
+        encoded = self.device.move(self.task.encode_inputs(inputs))
+        with self.device.autocast():
+            outputs, _ = self.task.outputs(self.network, encoded, None)
+        return self.task.predict(outputs, encoded, how)
+
+    def evaluate(self, split: Split = "test", data: str | Path = "") -> dict[str, float]:
+        """Scores on a split of the run's data, or of other data of the same kind."""
+        return evaluate([self.run.folder], split, data, self.device)
+
+    def _repr_html_(self) -> str:
+        return reports.html_summary(self.run)
+
+
+def train(
+    data: str | Path,
+    task: str = "",
+    to: str | Path = "",
+    *,
+    device: str = "auto",
+    seeds: int = 1,
+    folds: int = 1,
+    show: Progress = SILENT,
+    **choices: Any,
+) -> Trained:
+    """Learn from `data`; the folder `to` holds everything about it.
+
+    `choices` are fields of the task (network, size, augmentation, …) and of its Recipe (epochs, lr, …). `seeds` or
+    `folds` greater than 1 train as often, in folders inside `to`, and write the mean into summary.json; the first is
+    returned. Raises UsageError for unknown names, DataError for data that cannot be used.
+    """
+    kind = lookup(task or detect_task(Path(data)))
+    own, recipe = split_choices(kind, choices)
+    folder = Path(to or f"runs/{Path(data).resolve().stem}-{kind.name}")
+    if seeds > 1 and folds > 1:
+        raise UsageError("--seeds and --folds: one at a time")
+    if folds > 1:
+        parts = {f"fold{i + 1}": (own | {"fold": f"{i + 1}/{folds}"}, recipe) for i in range(folds)}
+    elif seeds > 1:
+        first = int(recipe.get("seed", 0))
+        parts = {f"seed{s}": (own, recipe | {"seed": s}) for s in range(first, first + seeds)}
+    else:
+        return train_one(kind(data=str(data), **own), recipe, folder, choose(device, recipe.get("precision", "auto")), show)
+    trained = {}
+    for name, (own, recipe) in parts.items():
+        show.say(f"— {name}")
+        chosen = choose(device, recipe.get("precision", "auto"))
+        trained[name] = train_one(kind(data=str(data), **own), recipe, folder / name, chosen, show)
+    write_text(folder / "summary.json", summary(trained, show))
+    return next(iter(trained.values()))
+
+
+def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, device: Device, show: Progress) -> Trained:
+    """One training, from adapting the task to the report."""
+    world = distributed.join()
+    show = show if world.first else SILENT
+    task = task.adapt()
+    recipe = replace(task.recipe(), **overrides)
+    for line in chosen(task, recipe, device):
+        show.say(line)
+    if world.first:
+        Run.begin(folder, task, recipe, device)
+    world.wait()
+    run = Run(folder)
+    show.say(estimate(task, recipe, device))
+    learn(run, task, recipe, device, world, show)
+    return Trained(run, device)
+
+
+def learn(
+    run: Run, task: AnyTask, recipe: Recipe, device: Device, world: distributed.World = ALONE, show: Progress = SILENT
+) -> None:
+    """Fit, and whatever happens, report on what there is."""
+    try:
+        fit(task, recipe, run, device, world, show)
+    finally:
+        if world.first and (run.folder / "best.safetensors").exists():
+            net = device.place(run.network())
+            found = {s: evaluate_one(task, net, s, recipe, device, keep_worst=36) for s in reported_splits(task)}
+            show.say(f"report: {reports.write(run, net, found, show)}")
+        distributed.leave()
+
+
+def reported_splits(task: AnyTask) -> list[Split]:
+    """Validation, on which the best weights were chosen; the test split is read by `evaluate` alone."""
+    return ["valid"] if len(task.examples("valid")) else []
+
+
+def resume(
+    folder: str | Path, *, epochs: int = 0, device: str = "", show: Progress = SILENT
+) -> Trained:
+    """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule from here."""
+    run = Run(folder)
+    task, recipe = run.task(), run.recipe()
+    chosen_device = run.device()
+    if device and device != chosen_device.name:
+        show.say(f"was on {chosen_device.name}, now on {device}: not bit-identical to a training that stayed")
+        chosen_device = choose(device, recipe.precision)
+    at = run.position()
+    if epochs and epochs != recipe.epochs:
+        done = f"{at.epoch} of {recipe.epochs} epochs done"
+        show.say(f"{done}; now {epochs}: the learning rate follows the longer schedule from here on, unlike a training begun with it")
+        recipe = replace(recipe, epochs=epochs)
+        run.rewrite(recipe=recipe)
+    elif at.epoch >= recipe.epochs:
+        show.say(f"{folder} is finished ({recipe.epochs} epochs); --epochs makes it longer")
+        return Trained(run, chosen_device)
+    world = distributed.join()
+    learn(run, task, recipe, chosen_device, world, show if world.first else SILENT)
+    return Trained(run, chosen_device)
+
+
+def load(folder: str | Path, device: str = "auto") -> Trained:
+    """A run, ready for use."""
+    return Trained(Run(folder), choose(device))
+
+
+@torch.inference_mode()
+def evaluate(
+    runs: Sequence[str | Path], split: Split = "test", data: str | Path = "", device: Device | None = None, show: Progress = SILENT
+) -> dict[str, float]:
+    """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble)."""
+    members = [Trained(Run(folder), device) for folder in runs]
+    tasks = [moved(member.task, data) for member in members]
+    check_ensemble(tasks, runs)
+    first, recipe = tasks[0], replace(members[0].run.recipe(), accumulate=1)
+    if not len(first.examples(split)):
+        raise DataError(f"{data or first.data}: no {split} split ({first.learnt.policy}); --split names another")
+    show.start(f"evaluate {split}", len(order(first, split, recipe, 0)))
+    if len(members) == 1:
+        found = evaluate_one(first, members[0].network, split, recipe, members[0].device, show=show)
+        show.stop()
+        return found.scores
+    tally: dict[str, Any] = {}
+    for parts in zip(*(loader(task, split, recipe, ALONE) for task in tasks)):
+        outputs = []
+        for member, task, [batch] in zip(members, tasks, parts):
+            with member.device.autocast():
+                outputs.append(task.outputs(member.network, member.device.move(batch.inputs), None)[0])
+        tally = merged(tally, first.tally(torch.stack(outputs).mean(0), members[0].device.move(parts[0][0].targets)))
+        show.advance(1)
+    show.stop()
+    return first.scores(tally)
+
+
+def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path]) -> None:
+    for task, folder in zip(tasks[1:], runs[1:]):
+        if (task.name, task.learnt.names) != (tasks[0].name, tasks[0].learnt.names):
+            raise UsageError(f"{folder} answers another question than {runs[0]}: an ensemble needs one task and one list of names")
+
+
+def moved(task: AnyTask, data: str | Path) -> AnyTask:
+    """The task on other data of the same kind, with what it has learnt from its own."""
+    return replace(task, data=str(data), fold="") if data else task
+
+
+def predict(
+    run: str | Path, sources: Sequence[str | Path], top: int = 5, device: str = "auto"
+) -> list[Any]:
+    """An answer for each file."""
+    return load(run, device).predict(*sources, top=top)
+
+
+def compare(folder: str | Path = "runs") -> list[dict[str, Any]]:
+    """A row for each run below a folder."""
+    return [reports.summary(Run(file.parent)) for file in sorted(Path(folder).rglob("run.json"))]
+
+
+def describe(name: str, classes: int = 0, channels: int = 3, size: int = 0) -> Any:
+    """The stages of a registered network, a pattern or a run: shapes, parameters, activations, multiply-adds, …"""
+    from legato.networks import registry
+    from legato.networks.describe import describe as table
+
+    if Path(name, "run.json").is_file():
+        task = Run(name).task()
+        return table(task.build(), (task.learnt.channels, task.learnt.size, task.learnt.size))
+    entry = registry.lookup(name)
+    channels, size = channels or entry.channels, size or entry.size
+    return table(registry.build(name, classes or entry.classes, channels, size), (channels, size, size))
+
+
+def detect_task(data: Path) -> str:
+    """The task that data of this format is for."""
+    from legato.tasks.pictures import picture_set
+
+    detect(data)
+    kinds = {TASKS[name].kind: name for name in ("classify", "label", "regress")}
+    return kinds[picture_set(str(data), "").kind]
+
+
+def split_choices(kind: type[AnyTask], choices: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which are the task's, and which the recipe's."""
+    own = {f.name for f in fields(kind) if f.metadata.get("flag", True)} - {"data"}
+    recipe = {f.name for f in fields(Recipe)}
+    for name in choices:
+        if name not in own | recipe:
+            raise UsageError(f"{kind.name} has no option {name!r}{nearest(name, sorted(own | recipe))}")
+    return {k: v for k, v in choices.items() if k in own}, {k: v for k, v in choices.items() if k in recipe}
+
+
+def chosen(task: AnyTask, recipe: Recipe, device: Device) -> list[str]:
+    """What was found in the data and decided because of it, before anything is trained."""
+    known = task.learnt
+    train, valid, test = known.examples
+    lines = [
+        f"{task.data}: {known.format}, {len(known.names)} names, {train} train, {valid} valid, {test} test ({known.policy})",
+        f"{task.name} by {task.network} at {known.channels} × {known.size} × {known.size}, variations {task.augmentation}",
+        f"{recipe.optimizer}, lr {recipe.lr:g} ({recipe.schedule}), batch {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"{device.precision} on {device.name}, {device.threads} threads, seed {recipe.seed}",
+    ]
+    if known.set_aside:
+        lines.append(f"{len(known.set_aside)} pictures set aside, the first: {known.set_aside[0][1]}")
+    return lines
+
+
+def summary(trained: dict[str, Trained], show: Progress) -> str:
+    """Mean and standard deviation of every validation score, as JSON."""
+    import json
+
+    last = {name: best_report(t.run) for name, t in trained.items()}
+    keys = [k for k in next(iter(last.values())) if k.startswith("valid/")]
+    table = {}
+    for key in keys:
+        values = [report[key] for report in last.values()]
+        table[key] = {"mean": mean(values), "sd": stdev(values), "values": values}
+        show.say(f"{key}: {mean(values):.4f} ± {stdev(values):.4f} over {len(values)}")
+    return json.dumps(table, indent=1)
+
+
+def best_report(run: Run) -> dict[str, float]:
+    """The line of metrics.jsonl whose weights were kept."""
+    lines = run.metrics()
+    key = next((k for k in lines[-1] if k.startswith("valid/")), None)
+    if key is None:
+        raise LegatoError(f"{run.folder}: no validation split to summarise")
+    return max(lines, key=lambda line: line[key])

@@ -1,0 +1,64 @@
+"""The command line: a file a verb. The dispatcher below knows their names and imports nothing heavy before one is chosen."""
+
+import sys
+from importlib import import_module
+
+from legato import __version__
+from legato.errors import LegatoError, nearest
+
+VERBS = {
+    "train": "learn from a folder or file of data; what is in it decides the task",
+    "resume": "go on after a crash, a Ctrl-C or a power cut: bit-identical",
+    "evaluate": "scores of a run on a split; of several runs, of their ensemble",
+    "predict": "answers for files, folders, globs, or - for paths from stdin",
+    "explain": "which pixels an answer rests on",
+    "describe": "the table of a network: shapes, parameters, activations, multiply-adds, receptive field",
+    "list": "networks, tasks, formats",
+    "data": "what a data set is: counts, classes, sizes, broken and duplicate files, a contact sheet",
+    "runs": "compare the runs in a folder",
+    "doctor": "what this machine offers legato",
+}
+
+HELP = f"""legato {__version__}: train, open up and ship the deep networks of the lectures, on your own data
+
+usage: legato VERB …        legato VERB --help says more
+
+{chr(10).join(f"  {verb:10}{what}" for verb, what in VERBS.items())}
+
+  legato train flowers/                                     find out what it is, choose, train, report
+  legato train classify flowers/ --network resnet18 --start-from imagenet --epochs 5 --to runs/flowers
+  legato evaluate runs/flowers --split test --json
+  legato predict runs/flowers photo.jpg
+
+exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 130 interrupted (state kept)"""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command; its exit code. Errors that the user can act on are one line on stderr."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0
+    if args[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        if args[0] not in VERBS:
+            raise usage(args[0])
+        import_module(f"legato.cli.{args[0]}").main(args[1:])
+    except LegatoError as error:
+        print(f"legato: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("legato: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read us has enough
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def usage(verb: str) -> LegatoError:
+    from legato.errors import UsageError
+
+    return UsageError(f"no verb {verb!r}{nearest(verb, VERBS)}")

@@ -1,0 +1,44 @@
+"""legato describe NETWORK: the lecture's table."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from legato import api, picture
+from legato.cli import arguments, show
+
+
+@dataclass
+class Describe:
+    """Shape, parameters, activations, multiply-adds, bytes and receptive field of each stage."""
+
+    name: tyro.conf.Positional[str]
+    """A network from `legato list networks`, a pattern, or the folder of a run."""
+    classes: int = 0
+    """Classes to tell apart; 0: as published."""
+    channels: int = 0
+    """1 grey, 3 colour; 0: as published."""
+    size: int = 0
+    """Side of the picture, pixels; 0: as published."""
+    picture: str = ""
+    """Draw the stages into this PNG file."""
+    json: bool = False
+    """Print one JSON object, and nothing else, on stdout."""
+
+
+def main(args: list[str]) -> None:
+    options = arguments.parse(Describe, args, "describe")
+    rows = api.describe(options.name, options.classes, options.channels, options.size)
+    total = sum(row.params for row in rows)
+    if options.picture:
+        picture.save(picture.stage_diagram(rows, options.name), options.picture)
+    if options.json:
+        show.as_json({"name": options.name, "params": total, "stages": [row._asdict() for row in rows]})
+        return
+    show.table([readable(row) for row in rows], options.name)
+    macs, bytes_ = sum(row.macs for row in rows), 4 * sum(row.activations for row in rows)
+    print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.1f} MB of activations a picture in float32")
+
+
+def readable(row: object) -> dict[str, object]:
+    return {k: " × ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in row._asdict().items()}  # type: ignore[attr-defined]

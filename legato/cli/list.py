@@ -1,0 +1,46 @@
+"""legato list networks | tasks | formats."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from legato.cli import arguments, show
+
+
+@dataclass
+class List:
+    """What there is."""
+
+    what: tyro.conf.Positional[Literal["networks", "tasks", "formats"]] = "networks"
+    """networks, tasks or formats."""
+    json: bool = False
+    """Print JSON, and nothing else, on stdout."""
+
+
+def main(args: list[str]) -> None:
+    options = arguments.parse(List, args, "list")
+    rows = {"networks": networks, "tasks": tasks, "formats": formats}[options.what]()
+    show.as_json(rows) if options.json else show.table(rows)
+
+
+def networks() -> list[dict[str, object]]:
+    from legato.networks.registry import NETWORKS
+
+    return [{"name": n, "paper": e.paper, "params": e.params, "size": e.size} for n, e in sorted(NETWORKS.items())]
+
+
+def tasks() -> list[dict[str, object]]:
+    from legato import tasks as tasks
+    from legato.task import TASKS
+
+    return [
+        {"name": n, "takes": " + ".join(t.__name__ for t in k.takes), "what": (k.__doc__ or "").split("\n")[0]}
+        for n, k in TASKS.items()
+    ]
+
+
+def formats() -> list[dict[str, object]]:
+    from legato.data.detect import FORMATS
+
+    return [{"name": name, "what": what} for name, what in FORMATS.items()]

@@ -1,0 +1,33 @@
+"""legato resume RUN: go on with a training."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from legato import api
+from legato.cli import arguments, show
+from legato.progress import choose
+
+
+@dataclass
+class Resume:
+    """Go on with an interrupted training, as if it had never stopped; or make a finished one longer."""
+
+    run: tyro.conf.Positional[str]
+    """Folder of the run."""
+    epochs: int = 0
+    """New number of epochs in all; 0: as begun."""
+    device: str = ""
+    """Another device than it was begun on."""
+    quiet: bool = False
+    """Print nothing but errors."""
+    json: bool = False
+    """Print one JSON object, and nothing else, on stdout."""
+
+
+def main(args: list[str]) -> None:
+    options = arguments.parse(Resume, args, "resume")
+    quiet = options.quiet or options.json
+    trained = api.resume(options.run, epochs=options.epochs, device=options.device, show=choose(quiet))
+    if options.json:
+        show.as_json({"run": str(trained.run.folder), **api.best_report(trained.run)})

@@ -1,0 +1,153 @@
+"""What a task is: what to read, what to learn, how to measure, how to use. Not a word of devices or run folders."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from legato.draws import Draws
+from legato.errors import UsageError, nearest
+from legato.recipe import Recipe
+from legato.values import Image
+
+Input = TypeVar("Input")  # what one is given: an image, a text, an image and a question
+Target = TypeVar("Target")  # what one should say of it: a class, boxes, a caption
+Net = TypeVar("Net", bound=nn.Module)
+Own = TypeVar("Own", bound="Task[Any, Any, Any]")
+Split = Literal["train", "valid", "test"]
+Tally = dict[str, Tensor]  # sums over examples: merged by +, across batches and machines
+TASKS: dict[str, type["Task[Any, Any, Any]"]] = {}
+
+
+class Step(NamedTuple):
+    """What one batch gives to learn from: means over `weight` terms, and what the next batch is told."""
+
+    values: dict[str, Tensor]
+    carry: Any = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How outputs become an answer. Tasks that have more to say subclass it."""
+
+    top: int = 5
+
+
+class Task(ABC, Generic[Input, Target, Net]):
+    """Subclasses are frozen dataclasses: their fields are what one may choose, on the command line too.
+
+    What `adapt` has learnt from the data stands in one field, `learnt`, which is no flag.
+    """
+
+    name: ClassVar[str]
+    takes: ClassVar[tuple[type, ...]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" in cls.__dict__:
+            TASKS[cls.name] = cls
+
+    # data
+    def adapt(self: Own) -> Own:
+        """Look through the training data once: a copy of the task that has learnt its classes, words, means."""
+        return self
+
+    @abstractmethod
+    def examples(self, split: Split) -> Sequence[tuple[Input, Target]]:
+        """Lazy: index → example."""
+
+    def batches(self, examples: Sequence[tuple[Input, Target]], size: int, rng: Generator | None) -> list[list[int]]:
+        """Which examples go together: one list is one batch of all machines; shuffled if there is an `rng`."""
+        order = torch.arange(len(examples)) if rng is None else torch.randperm(len(examples), generator=rng)
+        return [group.tolist() for group in order.split(size)]
+
+    def augment(self, input: Input, target: Target, draws: Draws) -> tuple[Input, Target]:
+        """A variation of a training example; `draws` are its own, whatever batch, worker or machine it falls to."""
+        return input, target
+
+    def batch(
+        self, examples: Sequence[tuple[Input, Target]], indices: Sequence[int], draws: Draws | None
+    ) -> tuple[Any, Any]:
+        """These examples as tensors, augmented if there are `draws`. Sets in memory do all at once, and equal this."""
+        chosen = [examples[i] for i in indices]
+        if draws is not None:
+            chosen = [self.augment(x, y, Draws(draws.address, [i])) for i, (x, y) in zip(indices, chosen)]
+        inputs = self.encode_inputs([x for x, _ in chosen])
+        return inputs, self.encode_targets([y for _, y in chosen], inputs)
+
+    # tensors: the same in training, evaluation and serving
+    @abstractmethod
+    def encode_inputs(self, inputs: Sequence[Input]) -> Any: ...
+
+    @abstractmethod
+    def encode_targets(self, targets: Sequence[Target], inputs: Any) -> Any: ...
+
+    # learning
+    @abstractmethod
+    def build(self) -> Net:
+        """The network, its parts given."""
+
+    def initialise(self, net: Net) -> str:
+        """Weights to begin with that are not random; what was taken over and what was not, to be said aloud."""
+        return ""
+
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """What the paper, or experience, recommends for this network and data."""
+
+    @abstractmethod
+    def loss(self, net: Net, inputs: Any, targets: Any, carry: Any) -> Step: ...
+
+    def finish(self, net: Net) -> Net:
+        """Once, after the last epoch."""
+        return net
+
+    # measuring
+    @abstractmethod
+    def outputs(self, net: Net, inputs: Any, carry: Any) -> tuple[Any, Any]:
+        """The only forward pass outside `loss`: outputs such that the mean over networks is their ensemble's."""
+
+    @abstractmethod
+    def tally(self, outputs: Any, targets: Any) -> Tally: ...
+
+    @abstractmethod
+    def scores(self, tally: Tally) -> dict[str, float]:
+        """The first one decides which weights are best; higher is better."""
+
+    def badness(self, outputs: Any, targets: Any) -> Tensor | None:
+        """(b,) how wrong each example is: for the gallery of worst errors."""
+        return None
+
+    def evidence(self, outputs: Any, what: str) -> Tensor | None:
+        """(b,) the number an explanation explains, or None if there is none."""
+        return None
+
+    # use
+    def read_input(self, source: str) -> Input:
+        """What a user names on the command line, read."""
+        raise UsageError(f"{self.name} does not read {source} from the command line")
+
+    @abstractmethod
+    def predict(self, outputs: Any, inputs: Any, how: Decoding) -> list[Any]:
+        """What one tells the user, JSON-able: one answer an example."""
+
+    def stream(self, net: Net, inputs: Sequence[Input], how: Decoding) -> Iterator[Any]:
+        """Answers one after another."""
+        for one in inputs:
+            encoded = self.encode_inputs([one])
+            yield from self.predict(self.outputs(net, encoded, None)[0], encoded, how)
+
+    def draw(self, input: Input, prediction: Any) -> Image | str:
+        """The answer on the input, to look at."""
+        return str(prediction)
+
+
+def lookup(name: str) -> type[Task[Any, Any, Any]]:
+    """The task of this name. Raises UsageError with the nearest one."""
+    if name not in TASKS:
+        raise UsageError(f"no task called {name!r}{nearest(name, TASKS)}")
+    return TASKS[name]

@@ -1,0 +1,5 @@
+"""A file a question. A task knows data, a network, a loss and a measure; nothing of devices, run folders or drawing."""
+
+from legato.tasks.classify import Classify as Classify
+from legato.tasks.label import Label as Label
+from legato.tasks.regress import Regress as Regress

@@ -1,0 +1,57 @@
+"""Which of these are in it?"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from legato.metrics import labels
+from legato.task import Decoding, Step, Tally
+from legato.tasks.pictures import PictureTask
+from legato.values import Image, Scores
+
+
+@dataclass(frozen=True)
+class Label(PictureTask):
+    """Any number of labels for each picture, from a table with a column of 0 and 1 for each."""
+
+    name: ClassVar[str] = "label"
+    kind: ClassVar[Any] = "labels"
+
+    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
+        known = ~targets.isnan()
+        each = F.binary_cross_entropy_with_logits(net(inputs).float(), targets.nan_to_num(), reduction="none")
+        return Step({"labels": (each * known).sum() / known.sum().clamp(min=1)}, weight=float(max(1, known.sum())))
+
+    def outputs(self, net: nn.Module, inputs: Tensor, carry: Any) -> tuple[Float[Tensor, "b k"], None]:
+        """A probability for each label: their mean over networks is an ensemble's."""
+        return net(inputs).float().sigmoid(), None
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
+        return labels.tally(outputs, targets)
+
+    def scores(self, tally: Tally) -> dict[str, float]:
+        return labels.scores(tally)
+
+    def badness(self, outputs: Tensor, targets: Tensor) -> Float[Tensor, "b"]:
+        return (outputs - targets).abs().nan_to_num().amax(dim=1)
+
+    def evidence(self, outputs: Tensor, what: str) -> Float[Tensor, "b"]:
+        return outputs[:, self.known.names.index(what)] if what else torch.amax(outputs, dim=1)
+
+    def predict(self, outputs: Tensor, inputs: Any, how: Decoding) -> list[dict[str, Any]]:
+        """For each picture: the labels it has, and the probability of every label."""
+        names = self.known.names
+        return [
+            {
+                "labels": [n for n, p in zip(names, row.tolist()) if p > 0.5],
+                "probabilities": Scores(names, row).to_json(),
+            }
+            for row in outputs.cpu()
+        ]
+
+    def draw(self, input: Image, prediction: Any) -> str:
+        return ", ".join(prediction["labels"]) or "none"

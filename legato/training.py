@@ -1,0 +1,256 @@
+"""Training and measuring, readable from top to bottom. No hooks, no callbacks: what would be one is a line."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from legato.data.loader import Batch, loader, order
+from legato.device import Device, each, peak_memory, use
+from legato.distributed import World
+from legato.draws import seed_from
+from legato.errors import LegatoError
+from legato.interrupt import Interrupted, interruptible
+from legato.optimization import average, optimizer_of, set_lr, train_mode
+from legato.progress import Progress
+from legato.recipe import Recipe, lr_at
+from legato.run import Position, Run
+from legato.task import Split, Step, Tally, Task
+
+SILENT = Progress()
+ALONE = World()
+
+
+@dataclass
+class State:
+    """A training between two steps: what a checkpoint holds."""
+
+    net: nn.Module
+    optimizer: Optimizer
+    at: Position
+    carry: Any  # what the last batch left for the next one
+    ema: dict[str, Tensor]  # averaged weights, where the recipe asks for them
+    losses: dict[str, Tensor]  # sums over the terms of this epoch, and their "weight"
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What is evaluated and kept."""
+        return self.ema or self.net.state_dict()
+
+
+def fit(
+    task: Task[Any, Any, Any],
+    recipe: Recipe,
+    run: Run,
+    device: Device,
+    world: World = ALONE,
+    show: Progress = SILENT,
+) -> nn.Module:
+    """Train to the recipe's end, from wherever `run` stands; the network with its last weights.
+
+    Raises Interrupted after Ctrl-C or SIGTERM, the state saved; LegatoError where a gradient stops being a number,
+    the last good state kept.
+    """
+    state = begun(task, recipe, run, device, show)
+    wrapped = world.wrap(state.net)
+    a_pass = len(order(task, "train", recipe, 0))
+    steps = min(recipe.steps or a_pass * recipe.epochs, a_pass * recipe.epochs)
+
+    with interruptible() as asked_to_stop:
+        while state.at.step < steps and not out_of_patience(recipe, state.at):
+            show.start(f"epoch {state.at.epoch + 1}/{recipe.epochs}", a_pass, state.at.batch)
+            began, first = time.monotonic(), state.at.batch
+            for micro_batches in loader(task, "train", recipe, world, state.at.epoch, first):
+                seed_from(recipe.seed, "noise", state.at.step, world.rank)  # dropout is a function of the step
+                train_mode(state.net)
+                accumulate_gradients(task, wrapped, state, micro_batches, device, world)
+                norm = nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm or math.inf)
+                if not norm.isfinite():
+                    raise not_a_number(run, state, micro_batches)
+                set_lr(state.optimizer, lr_at(recipe, state.at.step, steps, state.at.drops))
+                state.optimizer.step()
+                state.optimizer.zero_grad()
+                state.at = state.at.next_batch()
+                average(state.ema, state.net, recipe.ema, state.at.step)
+                show.advance(1, f"loss {float(state.losses['last']):.4g}")
+                due = recipe.checkpoint_every and state.at.step % recipe.checkpoint_every == 0
+                if world.first and (due or asked_to_stop()):
+                    run.checkpoint(state.net, state.optimizer, state.at, state.carry, sums_of(state))
+                if asked_to_stop():
+                    show.stop()
+                    raise Interrupted(
+                        f"stopped at step {state.at.step}, state saved: `legato resume {run.folder}` goes on"
+                    )
+                if state.at.step >= steps:
+                    break
+            show.stop()
+            close_epoch(task, recipe, run, state, device, world, steps, show, time.monotonic() - began)
+    return task.finish(state.net)
+
+
+def begun(task: Task[Any, Any, Any], recipe: Recipe, run: Run, device: Device, show: Progress) -> State:
+    """A training at its beginning, or as at its last checkpoint."""
+    use(device)
+    seed_from(recipe.seed, "weights")
+    net = device.place(task.build())
+    optimizer = optimizer_of(net, recipe)
+    at, carry, sums = run.restore(net, optimizer)
+    if at.step == 0 and (said := task.initialise(net)):
+        show.say(said)
+    if recipe.ema and not sums:
+        sums = {f"ema/{name}": t.clone() for name, t in net.state_dict().items()}
+    ema = device.move({k.removeprefix("ema/"): t for k, t in sums.items() if k.startswith("ema/")})
+    losses = {k.removeprefix("losses/"): t for k, t in sums.items() if k.startswith("losses/")}
+    return State(net, optimizer, at, device.move(carry), ema, losses)
+
+
+def sums_of(state: State) -> dict[str, Tensor]:
+    """The sums of a state under the names a checkpoint has for them."""
+    return {f"ema/{k}": t for k, t in state.ema.items()} | {f"losses/{k}": t for k, t in state.losses.items()}
+
+
+def accumulate_gradients(
+    task: Task[Any, Any, Any], net: nn.Module, state: State, batches: list[Batch], device: Device, world: World
+) -> None:
+    """Into every parameter the gradient of the mean over all terms of these micro-batches, of all processes."""
+    total = 0.0
+    for batch in batches:
+        with device.autocast():
+            step = task.loss(net, device.move(batch.inputs), device.move(batch.targets), state.carry)
+        mean = torch.stack([value.float() for value in step.values.values()]).sum()
+        (mean * step.weight).backward()  # of a sum over terms: micro-batches need not be of one size
+        state.carry, total = each(step.carry, Tensor.detach), total + step.weight
+        note(state.losses, step, mean)
+    scale = world.size / world.total(total)
+    torch._foreach_mul_([p.grad for p in state.net.parameters() if p.grad is not None], scale)
+
+
+def note(losses: dict[str, Tensor], step: Step, mean: Tensor) -> None:
+    """Add a batch's losses to the epoch's sums; nothing is read from the device here."""
+    for name, value in step.values.items():
+        term = value.detach().double() * step.weight
+        losses[f"sum/{name}"] = losses[f"sum/{name}"] + term if f"sum/{name}" in losses else term
+    losses["weight"] = losses.get("weight", torch.zeros((), dtype=torch.float64)) + step.weight
+    losses["last"] = mean.detach()
+
+
+def close_epoch(
+    task: Task[Any, Any, Any],
+    recipe: Recipe,
+    run: Run,
+    state: State,
+    device: Device,
+    world: World,
+    steps: int,
+    show: Progress,
+    seconds: float,
+) -> None:
+    """Validate, keep the weights if they are the best so far, write the epoch down, save the state."""
+    sums = world.sum({k: t.clone() for k, t in state.losses.items() if k != "last"})
+    terms = float(sums.pop("weight"))
+    report: dict[str, float] = {"epoch": state.at.epoch + 1, "step": state.at.step}
+    report |= {"lr": lr_at(recipe, state.at.step - 1, steps, state.at.drops)}
+    report |= {k.replace("sum/", "train/"): float(t) / terms for k, t in sums.items()}
+    state.at, state.carry, state.losses = state.at.next_epoch(), None, {}
+    improved = True
+    if len(task.examples("valid")):
+        with swapped(state.net, state.weights):
+            scores = evaluate(task, state.net, "valid", recipe, device, world).scores
+        report |= {f"valid/{name}": value for name, value in scores.items()}
+        state.at = state.at.judged(next(iter(scores.values())), recipe.patience)
+        improved = state.at.stale == 0
+    if world.first:
+        if improved:
+            run.keep_best(state.weights)
+        run.log(report, {"seconds": seconds, "terms_per_second": terms / seconds, "memory_bytes": peak_memory()})
+        run.checkpoint(state.net, state.optimizer, state.at, None, sums_of(state))
+    world.wait()
+    show.say(line_of(report, seconds))
+
+
+def out_of_patience(recipe: Recipe, at: Position) -> bool:
+    return recipe.patience > 0 and recipe.schedule != "plateau" and at.stale >= recipe.patience
+
+
+class Evaluation(NamedTuple):
+    """How good a network is on a split: scores, the sums they come from, and the examples it is worst at."""
+
+    scores: dict[str, float]
+    tally: Tally
+    worst: list[tuple[float, int]]  # (badness, index of the example), worst first
+
+
+@torch.inference_mode()
+def evaluate(
+    task: Task[Any, Any, Any],
+    net: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    device: Device,
+    world: World = ALONE,
+    keep_worst: int = 0,
+    show: Progress = SILENT,
+) -> Evaluation:
+    """One pass over a split, each example once, in every process the same result."""
+    net.eval()
+    tally: Tally = {}
+    worst: list[tuple[float, int]] = []
+    carry = None
+    for [*batches] in loader(task, split, recipe, world):
+        for batch in batches:
+            targets = device.move(batch.targets)
+            with device.autocast():
+                outputs, carry = task.outputs(net, device.move(batch.inputs), carry)
+            tally = merged(tally, task.tally(outputs, targets))
+            if keep_worst and (bad := task.badness(outputs, targets)) is not None:
+                worst = sorted([*worst, *zip(bad.tolist(), batch.indices)], reverse=True)[:keep_worst]
+        show.advance(1)
+    tally = world.sum(tally)
+    worst = sorted(map(tuple, world.gather(worst)), reverse=True)[:keep_worst]
+    return Evaluation(task.scores(tally), tally, worst)
+
+
+def merged(a: Tally, b: Tally) -> Tally:
+    return {k: a[k] + b[k] for k in a} if a else b
+
+
+@contextmanager
+def swapped(net: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """The network with other weights for a while."""
+    own = net.state_dict()
+    if all(weights[k] is own[k] or weights[k].data_ptr() == own[k].data_ptr() for k in own):
+        yield
+        return
+    kept = {k: v.clone() for k, v in own.items()}
+    net.load_state_dict(weights)
+    try:
+        yield
+    finally:
+        net.load_state_dict(kept)
+
+
+def not_a_number(run: Run, state: State, batches: list[Batch]) -> LegatoError:
+    """Where the gradient stopped being one."""
+    examples = [i for batch in batches for i in batch.indices]
+    loss = {k.removeprefix("sum/"): float(v) for k, v in state.losses.items() if k.startswith("sum/")}
+    return LegatoError(
+        f"gradient is not a number at step {state.at.step}, epoch {state.at.epoch + 1} "
+        f"(loss {float(state.losses['last']):.4g}, sums of the epoch {loss}, batch of examples {examples[:4]}…); "
+        f"the last good state is kept in {run.folder}: "
+        "try a smaller --lr, or --clip-norm 1"
+    )
+
+
+def line_of(report: Mapping[str, float], seconds: float) -> str:
+    numbers = "  ".join(
+        f"{k.split('/')[-1] if k.startswith('valid') else k} {v:.4g}"
+        for k, v in report.items()
+        if k not in ("epoch", "step")
+    )
+    return f"epoch {report['epoch']:3.0f}  {numbers}  {seconds:.1f} s"

@@ -1,0 +1,172 @@
+"""Exact resume, micro-batches, several processes, faults: the promises of training, each tested to the bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from legato.device import Device
+from legato.errors import LegatoError
+from legato.recipe import Recipe
+from legato.run import Run
+from legato.training import Interrupted, evaluate, fit
+from tests.toy import Toy
+
+CPU = Device("cpu", "fp32", 1)
+
+
+def trained(folder: Path, task: Toy, recipe: Recipe) -> dict[str, torch.Tensor]:
+    fit(task, recipe, Run.begin(folder, task, recipe, CPU), CPU)
+    return load_file(folder / "state.safetensors")
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [k for k in a if not torch.equal(a[k], b[k])] == []
+
+
+def test_it_learns(tmp_path):
+    task = Toy(count=96)
+    recipe = replace(task.recipe(), epochs=8)
+    run = Run.begin(tmp_path / "run", task, recipe, CPU)
+    fit(task, recipe, run, CPU)
+    assert evaluate(task, run.network(), "test", recipe, CPU).scores["accuracy"] > 0.9
+
+
+def test_one_step_of_sgd_equals_the_formula(tmp_path):
+    task = Toy(dropout=0.0, count=10)
+    recipe = Recipe(epochs=1, batch_size=10, optimizer="sgd", momentum=0.0, lr=0.1, warmup=0.0, schedule="constant")
+    recipe = replace(recipe, precision="fp32", workers=0)
+    state = trained(tmp_path / "run", task, recipe)
+
+    from legato.data.loader import loader
+    from legato.distributed import World
+    from legato.draws import seed_from
+
+    seed_from(0, "weights")
+    net = task.build()
+    [[batch]] = loader(task, "train", recipe, World())
+    F.cross_entropy(net(batch.inputs), batch.targets).backward()
+    for name, p in net.named_parameters():
+        torch.testing.assert_close(state[f"net/{name}"], p.detach() - 0.1 * p.grad)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5, 7, 11])
+def test_interrupted_and_resumed_equals_undisturbed(tmp_path, monkeypatch, stop):
+    task = Toy()
+    recipe = task.recipe()
+    whole = trained(tmp_path / "whole", task, recipe)
+
+    run = Run.begin(tmp_path / "parts", task, recipe, CPU)
+    steps = iter(range(1, 100))
+    real = torch.optim.AdamW.step
+
+    def step_then_ctrl_c(self, closure=None):
+        if next(steps) == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, closure)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step_then_ctrl_c)
+    with pytest.raises(Interrupted, match="legato resume"):
+        fit(task, recipe, run, CPU)
+    assert run.position().step == stop
+    monkeypatch.undo()
+    fit(task, run.recipe(), Run(run.folder), CPU)
+    assert_same(load_file(run.folder / "state.safetensors"), whole)
+    for file in ("metrics.jsonl", "best.safetensors"):
+        assert (run.folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_workers_change_nothing(tmp_path):
+    task = Toy()
+    assert_same(
+        trained(tmp_path / "0", task, replace(task.recipe(), workers=0)),
+        trained(tmp_path / "2", task, replace(task.recipe(), workers=2)),
+    )
+
+
+def test_micro_batches_make_the_same_gradient(tmp_path):
+    task = Toy(dropout=0.0)  # no batch norm, whose statistics are a micro-batch's own
+    recipe = replace(task.recipe(), optimizer="sgd", ema=0.0)
+    whole = trained(tmp_path / "1", task, recipe)
+    parts = trained(tmp_path / "3", task, replace(recipe, accumulate=3))  # 10 = 4 + 3 + 3: ragged
+    for name in whole:
+        torch.testing.assert_close(whole[name], parts[name], rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_equal_one(tmp_path):
+    task = Toy(dropout=0.0)
+    recipe = replace(task.recipe(), optimizer="sgd", ema=0.0)
+    alone = trained(tmp_path / "alone", task, recipe)
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys\nfrom legato.distributed import join, leave\nfrom legato.run import Run\n"
+        "from legato.training import fit\n"
+        "import tests.toy\nworld = join()\nrun = Run(sys.argv[1])\n"
+        "fit(run.task(), run.recipe(), run, run.device(), world)\nleave()\n"
+    )
+    run = Run.begin(tmp_path / "two", task, recipe, CPU)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run([*command, script, run.folder], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    together = load_file(run.folder / "state.safetensors")
+    for name in alone:
+        torch.testing.assert_close(alone[name], together[name], rtol=1e-4, atol=1e-6)
+    assert run.metrics()[-1].keys() == Run(tmp_path / "alone").metrics()[-1].keys()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_kill_9_at_three_moments_then_resume_equals_undisturbed(tmp_path, workers):
+    task = Toy(count=400)
+    recipe = replace(task.recipe(), workers=workers, epochs=3, checkpoint_every=7)
+    whole = trained(tmp_path / "whole", task, recipe)
+    run = Run.begin(tmp_path / "killed", task, recipe, CPU)
+    script = (
+        "import sys, torch\ntorch.set_num_threads(1)\nfrom legato.run import Run\nfrom legato.training import fit\n"
+        "import tests.toy\nrun = Run(sys.argv[1])\nprint('ready', flush=True)\n"
+        "fit(run.task(), run.recipe(), run, run.device())\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    kills = 0
+    for wait in (0.05, 0.2, 0.4, None):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, run.folder], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        if wait is not None:
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        else:
+            assert process.wait(timeout=60) == 0
+        process.stdout.close()
+    assert kills > 0
+    assert_same(load_file(run.folder / "state.safetensors"), whole)
+    assert (run.folder / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def test_a_gradient_that_is_no_number_stops_and_keeps_the_last_state(tmp_path):
+    task = Toy()
+    recipe = replace(task.recipe(), epochs=1)
+    trained(tmp_path / "run", task, recipe)
+    before = (tmp_path / "run" / "state.safetensors").read_bytes()
+    with pytest.raises(LegatoError, match=r"not a number at step 5, epoch 2 .*--lr"):
+        fit(Toy(explode_at=1e39), replace(recipe, epochs=2), Run(tmp_path / "run"), CPU)
+    assert (tmp_path / "run" / "state.safetensors").read_bytes() == before
+
+
+def test_patience_ends_training_early(tmp_path):
+    task = Toy()
+    recipe = replace(task.recipe(), epochs=50, lr=1e-9, patience=2)
+    trained(tmp_path / "run", task, recipe)
+    assert len(Run(tmp_path / "run").metrics()) < 50
