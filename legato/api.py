@@ -23,6 +23,7 @@ from legato.task import TASKS, Decoding, Split, Task, lookup
 from legato.training import ALONE, SILENT, Evaluation, evaluate as evaluate_one, fit, merged
 
 AnyTask = Task[Any, Any, Any]
+BUILT_IN = ("digits",)  # data sets that need no path
 
 
 class Trained:
@@ -83,7 +84,7 @@ def train(
     `folds` greater than 1 train as often, in folders inside `to`, and write the mean into summary.json; the first is
     returned. Raises UsageError for unknown names, DataError for data that cannot be used.
     """
-    kind = lookup(task or detect_task(Path(data)))
+    kind = lookup(task or detect_task(str(data)))
     own, recipe = split_choices(kind, choices)
     folder = Path(to or f"runs/{Path(data).resolve().stem}-{kind.name}")
     if seeds > 1 and folds > 1:
@@ -94,7 +95,9 @@ def train(
         first = int(recipe.get("seed", 0))
         parts = {f"seed{s}": (own, recipe | {"seed": s}) for s in range(first, first + seeds)}
     else:
-        return train_one(kind(data=str(data), **own), recipe, folder, choose(device, recipe.get("precision", "auto")), show)
+        return train_one(
+            kind(data=str(data), **own), recipe, folder, choose(device, recipe.get("precision", "auto")), show
+        )
     trained = {}
     for name, (own, recipe) in parts.items():
         show.say(f"— {name}")
@@ -110,13 +113,13 @@ def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, device: De
     show = show if world.first else SILENT
     task = task.adapt()
     recipe = replace(task.recipe(), **overrides)
-    for line in chosen(task, recipe, device):
+    for line in (*task.about(), decided(recipe, device)):
         show.say(line)
+    show.say(estimate(task, recipe, device))
     if world.first:
         Run.begin(folder, task, recipe, device)
     world.wait()
     run = Run(folder)
-    show.say(estimate(task, recipe, device))
     learn(run, task, recipe, device, world, show)
     return Trained(run, device)
 
@@ -130,7 +133,9 @@ def learn(
     finally:
         if world.first and (run.folder / "best.safetensors").exists():
             net = device.place(run.network())
-            found = {s: evaluate_one(task, net, s, recipe, device, keep_worst=36) for s in reported_splits(task)}
+            found: dict[str, Evaluation] = {
+                s: evaluate_one(task, net, s, recipe, device, keep_worst=36) for s in reported_splits(task)
+            }
             show.say(f"report: {reports.write(run, net, found, show)}")
         distributed.leave()
 
@@ -140,9 +145,7 @@ def reported_splits(task: AnyTask) -> list[Split]:
     return ["valid"] if len(task.examples("valid")) else []
 
 
-def resume(
-    folder: str | Path, *, epochs: int = 0, device: str = "", show: Progress = SILENT
-) -> Trained:
+def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progress = SILENT) -> Trained:
     """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule from here."""
     run = Run(folder)
     task, recipe = run.task(), run.recipe()
@@ -153,7 +156,9 @@ def resume(
     at = run.position()
     if epochs and epochs != recipe.epochs:
         done = f"{at.epoch} of {recipe.epochs} epochs done"
-        show.say(f"{done}; now {epochs}: the learning rate follows the longer schedule from here on, unlike a training begun with it")
+        show.say(
+            f"{done}; now {epochs}: the learning rate follows the longer schedule from here on, unlike a training begun with it"
+        )
         recipe = replace(recipe, epochs=epochs)
         run.rewrite(recipe=recipe)
     elif at.epoch >= recipe.epochs:
@@ -171,7 +176,11 @@ def load(folder: str | Path, device: str = "auto") -> Trained:
 
 @torch.inference_mode()
 def evaluate(
-    runs: Sequence[str | Path], split: Split = "test", data: str | Path = "", device: Device | None = None, show: Progress = SILENT
+    runs: Sequence[str | Path],
+    split: Split = "test",
+    data: str | Path = "",
+    device: Device | None = None,
+    show: Progress = SILENT,
 ) -> dict[str, float]:
     """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble)."""
     members = [Trained(Run(folder), device) for folder in runs]
@@ -179,7 +188,7 @@ def evaluate(
     check_ensemble(tasks, runs)
     first, recipe = tasks[0], replace(members[0].run.recipe(), accumulate=1)
     if not len(first.examples(split)):
-        raise DataError(f"{data or first.data}: no {split} split ({first.learnt.policy}); --split names another")
+        raise DataError(f"{data or first.data}: no {split} split; --split names another")
     show.start(f"evaluate {split}", len(order(first, split, recipe, 0)))
     if len(members) == 1:
         found = evaluate_one(first, members[0].network, split, recipe, members[0].device, show=show)
@@ -199,25 +208,28 @@ def evaluate(
 
 def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path]) -> None:
     for task, folder in zip(tasks[1:], runs[1:]):
-        if (task.name, task.learnt.names) != (tasks[0].name, tasks[0].learnt.names):
-            raise UsageError(f"{folder} answers another question than {runs[0]}: an ensemble needs one task and one list of names")
+        if (task.name, task.names) != (tasks[0].name, tasks[0].names):
+            raise UsageError(
+                f"{folder} answers another question than {runs[0]}: an ensemble needs one task and one list of names"
+            )
 
 
 def moved(task: AnyTask, data: str | Path) -> AnyTask:
     """The task on other data of the same kind, with what it has learnt from its own."""
-    return replace(task, data=str(data), fold="") if data else task
+    return replace(task, data=str(data)) if data else task
 
 
-def predict(
-    run: str | Path, sources: Sequence[str | Path], top: int = 5, device: str = "auto"
-) -> list[Any]:
+def predict(run: str | Path, sources: Sequence[str | Path], top: int = 5, device: str = "auto") -> list[Any]:
     """An answer for each file."""
     return load(run, device).predict(*sources, top=top)
 
 
 def compare(folder: str | Path = "runs") -> list[dict[str, Any]]:
     """A row for each run below a folder."""
-    return [reports.summary(Run(file.parent)) for file in sorted(Path(folder).rglob("run.json"))]
+    return [
+        {**reports.summary(Run(file.parent)), "name": str(file.parent.relative_to(folder))}
+        for file in sorted(Path(folder).rglob("run.json"))
+    ]
 
 
 def describe(name: str, classes: int = 0, channels: int = 3, size: int = 0) -> Any:
@@ -227,19 +239,18 @@ def describe(name: str, classes: int = 0, channels: int = 3, size: int = 0) -> A
 
     if Path(name, "run.json").is_file():
         task = Run(name).task()
-        return table(task.build(), (task.learnt.channels, task.learnt.size, task.learnt.size))
+        return table(task.build(), task.input_shape)
     entry = registry.lookup(name)
     channels, size = channels or entry.channels, size or entry.size
     return table(registry.build(name, classes or entry.classes, channels, size), (channels, size, size))
 
 
-def detect_task(data: Path) -> str:
-    """The task that data of this format is for."""
-    from legato.tasks.pictures import picture_set
-
-    detect(data)
-    kinds = {TASKS[name].kind: name for name in ("classify", "label", "regress")}
-    return kinds[picture_set(str(data), "").kind]
+def detect_task(data: str) -> str:
+    """The task that data of this format is for. Raises DataError where there is none."""
+    for name, kind in TASKS.items():
+        if kind.recognises(data):
+            return name
+    raise DataError(f"{data}: no task knows what to learn from it; name one: {', '.join(TASKS)}")
 
 
 def split_choices(kind: type[AnyTask], choices: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -252,19 +263,12 @@ def split_choices(kind: type[AnyTask], choices: dict[str, Any]) -> tuple[dict[st
     return {k: v for k, v in choices.items() if k in own}, {k: v for k, v in choices.items() if k in recipe}
 
 
-def chosen(task: AnyTask, recipe: Recipe, device: Device) -> list[str]:
-    """What was found in the data and decided because of it, before anything is trained."""
-    known = task.learnt
-    train, valid, test = known.examples
-    lines = [
-        f"{task.data}: {known.format}, {len(known.names)} names, {train} train, {valid} valid, {test} test ({known.policy})",
-        f"{task.name} by {task.network} at {known.channels} × {known.size} × {known.size}, variations {task.augmentation}",
+def decided(recipe: Recipe, device: Device) -> str:
+    """How it will be trained."""
+    return (
         f"{recipe.optimizer}, lr {recipe.lr:g} ({recipe.schedule}), batch {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"{device.precision} on {device.name}, {device.threads} threads, seed {recipe.seed}",
-    ]
-    if known.set_aside:
-        lines.append(f"{len(known.set_aside)} pictures set aside, the first: {known.set_aside[0][1]}")
-    return lines
+        f"{device.precision} on {device.name}, {device.threads} threads, seed {recipe.seed}"
+    )
 
 
 def summary(trained: dict[str, Trained], show: Progress) -> str:

@@ -14,10 +14,10 @@ class Progress:
         """A line that stays."""
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        """`total` steps begin, `done` of them done."""
+        """Work on `total` examples begins, `done` of them done."""
 
     def advance(self, count: int, note: str = "") -> None:
-        """`count` more steps are done."""
+        """`count` more are done."""
 
     def stop(self) -> None:
         """They are over."""

@@ -37,11 +37,15 @@ class Decoding:
     top: int = 5
 
 
+@dataclass(frozen=True)
 class Task(ABC, Generic[Input, Target, Net]):
     """Subclasses are frozen dataclasses: their fields are what one may choose, on the command line too.
 
     What `adapt` has learnt from the data stands in one field, `learnt`, which is no flag.
     """
+
+    data: str = ""
+    """Folder or file of the data set, or the name of a built-in one."""
 
     name: ClassVar[str]
     takes: ClassVar[tuple[type, ...]]
@@ -52,9 +56,28 @@ class Task(ABC, Generic[Input, Target, Net]):
             TASKS[cls.name] = cls
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        """Whether data at this path is for this task, when the user names none."""
+        return False
+
     def adapt(self: Own) -> Own:
         """Look through the training data once: a copy of the task that has learnt its classes, words, means."""
         return self
+
+    def about(self) -> list[str]:
+        """What `adapt` has found and decided, a line each, said before anything is trained."""
+        return []
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is told apart or predicted: members of an ensemble must agree on it."""
+        return ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one example as the network sees it, where all have one shape: (c, h, w) of pictures."""
+        raise UsageError(f"{self.name}: inputs have no one shape")
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[tuple[Input, Target]]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -59,13 +59,13 @@ def fit(
     """
     state = begun(task, recipe, run, device, show)
     wrapped = world.wrap(state.net)
-    a_pass = len(order(task, "train", recipe, 0))
-    steps = min(recipe.steps or a_pass * recipe.epochs, a_pass * recipe.epochs)
+    groups = order(task, "train", recipe, 0)
+    steps = min(recipe.steps or len(groups) * recipe.epochs, len(groups) * recipe.epochs)
 
     with interruptible() as asked_to_stop:
         while state.at.step < steps and not out_of_patience(recipe, state.at):
-            show.start(f"epoch {state.at.epoch + 1}/{recipe.epochs}", a_pass, state.at.batch)
             began, first = time.monotonic(), state.at.batch
+            show.start(f"epoch {state.at.epoch + 1}/{recipe.epochs}", size(groups), size(groups[:first]))
             for micro_batches in loader(task, "train", recipe, world, state.at.epoch, first):
                 seed_from(recipe.seed, "noise", state.at.step, world.rank)  # dropout is a function of the step
                 train_mode(state.net)
@@ -78,7 +78,8 @@ def fit(
                 state.optimizer.zero_grad()
                 state.at = state.at.next_batch()
                 average(state.ema, state.net, recipe.ema, state.at.step)
-                show.advance(1, f"loss {float(state.losses['last']):.4g}")
+                done = world.size * sum(len(batch.indices) for batch in micro_batches)
+                show.advance(done, f"loss {float(state.losses['last']):.4g}")
                 due = recipe.checkpoint_every and state.at.step % recipe.checkpoint_every == 0
                 if world.first and (due or asked_to_stop()):
                     run.checkpoint(state.net, state.optimizer, state.at, state.carry, sums_of(state))
@@ -92,6 +93,11 @@ def fit(
             show.stop()
             close_epoch(task, recipe, run, state, device, world, steps, show, time.monotonic() - began)
     return task.finish(state.net)
+
+
+def size(groups: Sequence[list[int]]) -> int:
+    """Examples in these batches."""
+    return sum(map(len, groups))
 
 
 def begun(task: Task[Any, Any, Any], recipe: Recipe, run: Run, device: Device, show: Progress) -> State:
@@ -248,9 +254,7 @@ def not_a_number(run: Run, state: State, batches: list[Batch]) -> LegatoError:
 
 
 def line_of(report: Mapping[str, float], seconds: float) -> str:
-    numbers = "  ".join(
-        f"{k.split('/')[-1] if k.startswith('valid') else k} {v:.4g}"
-        for k, v in report.items()
-        if k not in ("epoch", "step")
-    )
-    return f"epoch {report['epoch']:3.0f}  {numbers}  {seconds:.1f} s"
+    """The losses, and the first two validation scores; metrics.jsonl has them all."""
+    losses = [f"{name} {value:.4g}" for name, value in report.items() if name.startswith("train/")]
+    scores = [f"{name} {value:.4g}" for name, value in report.items() if name.startswith("valid/")]
+    return "  ".join([f"epoch {report['epoch']:3.0f}", *losses, *scores[:2], f"{seconds:.1f} s"])

@@ -6,6 +6,8 @@ import tyro
 
 from legato import api, picture
 from legato.cli import arguments, show
+from legato.networks.describe import Row
+from legato.record import to_json
 
 
 @dataclass
@@ -33,12 +35,12 @@ def main(args: list[str]) -> None:
     if options.picture:
         picture.save(picture.stage_diagram(rows, options.name), options.picture)
     if options.json:
-        show.as_json({"name": options.name, "params": total, "stages": [row._asdict() for row in rows]})
+        show.as_json({"name": options.name, "params": total, "stages": [to_json(row) for row in rows]})
         return
     show.table([readable(row) for row in rows], options.name)
     macs, bytes_ = sum(row.macs for row in rows), 4 * sum(row.activations for row in rows)
     print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.1f} MB of activations a picture in float32")
 
 
-def readable(row: object) -> dict[str, object]:
-    return {k: " × ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in row._asdict().items()}  # type: ignore[attr-defined]
+def readable(row: Row) -> dict[str, object]:
+    return {k: " × ".join(map(str, v)) if isinstance(v, list) else v for k, v in to_json(row).items()}

@@ -10,21 +10,17 @@ def as_json(value: Any) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Columns by the keys of the first row; numbers to the right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """Columns by the keys of the first row, numbers to the right; never cut, so that a pipe gets all of it."""
     if not rows:
         print("nothing")
         return
-    shown = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
-    for key in rows[0]:
-        number = all(isinstance(row[key], int | float) for row in rows)
-        shown.add_column(key, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(cell(value) for value in row.values()))
-    Console(width=None).print(shown)
+    cells = [list(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    right = [all(isinstance(row[key], int | float | None) for row in rows) for key in rows[0]]
+    if title:
+        print(title)
+    for line in (cells[0], ["─" * width for width in widths], *cells[1:]):
+        print("  ".join(f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(line, widths, right)).rstrip())
 
 
 def cell(value: Any) -> str:

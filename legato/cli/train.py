@@ -47,7 +47,7 @@ def which_task(args: list[str]) -> tuple[type[api.AnyTask], list[str]]:
         return TASKS["classify"], args
     if not Path(data).exists() and data not in api.BUILT_IN:
         raise UsageError(f"{data}: neither a task ({', '.join(TASKS)}) nor a file, a folder or {', '.join(api.BUILT_IN)}")
-    return lookup(api.detect_task(Path(data))), args
+    return lookup(api.detect_task(data)), args
 
 
 def options_of(kind: type[api.AnyTask]) -> type[Any]:

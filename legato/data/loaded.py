@@ -9,12 +9,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from legato.data import memory
-from legato.data.decode import fit
+from legato.data.decode import fit, with_channels
 from legato.data.examples import Pictures, SetAside
 from legato.errors import DataError
 from legato.values import Image
-
-BROKEN = 0.01  # share of pictures that may be unusable
 
 
 class Loaded(Sequence[tuple[Image, int | Tensor]]):
@@ -42,7 +40,7 @@ class Loaded(Sequence[tuple[Image, int | Tensor]]):
 
     def pixels(self, indices: Sequence[int]) -> UInt8[Tensor, "b c s s"]:
         if self.memory is not None:
-            return self.memory[torch.as_tensor(indices)]
+            return self.memory[torch.as_tensor(np.asarray(indices))]
         if len(indices) < 4:
             return torch.stack([self.decoded(i) for i in indices])
         with ThreadPoolExecutor(self.threads) as pool:
@@ -54,12 +52,12 @@ class Loaded(Sequence[tuple[Image, int | Tensor]]):
         except DataError as error:
             self.note(self.pictures.name(i), str(error))
             return self.decoded((i + 1) % len(self))
-        return fit(memory.with_channels(image.pixels, self.channels), self.size)
+        return fit(with_channels(image.pixels, self.channels), self.size)
 
     def note(self, name: str, why: str) -> None:
         if name not in {known for known, _ in self.set_aside}:
             self.set_aside.append((name, why))
-        if len(self.set_aside) > max(1, BROKEN * len(self)):
+        if len(self.set_aside) > max(1, memory.MOST_BROKEN * len(self)):
             raise DataError(f"{len(self.set_aside)} of {len(self)} pictures cannot be read, the last: {why}")
 
     def targets(self, indices: Sequence[int]) -> Tensor:

@@ -24,7 +24,7 @@ class Label(PictureTask):
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         known = ~targets.isnan()
         each = F.binary_cross_entropy_with_logits(net(inputs).float(), targets.nan_to_num(), reduction="none")
-        return Step({"labels": (each * known).sum() / known.sum().clamp(min=1)}, weight=float(max(1, known.sum())))
+        return Step({"labels": (each * known).sum() / known.sum().clamp(min=1)}, weight=max(1.0, float(known.sum())))
 
     def outputs(self, net: nn.Module, inputs: Tensor, carry: Any) -> tuple[Float[Tensor, "b k"], None]:
         """A probability for each label: their mean over networks is an ensemble's."""

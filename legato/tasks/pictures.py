@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from legato.data import augment as variations
 from legato.data.decode import fit, read_image, with_channels
-from legato.data.detect import read
+from legato.data.detect import FORMATS, read
+from legato.data.detect import detect as format_of
 from legato.data.examples import Kind, PictureSet, fingerprint
 from legato.data.loaded import Loaded
 from legato.draws import Draws
 from legato.errors import UsageError
+from legato.layers import with_normalization
 from legato.networks import registry, weights
 from legato.recipe import Recipe
 from legato.run import Run
@@ -25,6 +27,8 @@ from legato.tasks import recommended
 from legato.tasks.transfer import copy_fitting, freeze_stages
 from legato.values import Image
 
+PLURAL = {"class": "classes", "labels": "labels", "numbers": "numbers"}
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 Own = TypeVar("Own", bound="PictureTask")
 
 
@@ -39,6 +43,7 @@ class Learnt:
     load: int  # side of the square that random crops are cut from, pixels
     mean: tuple[float, ...]  # a channel, of pixels in [0, 1]
     sd: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]  # principal colours, where variations ask for them
     counts: tuple[int, ...]  # training examples of each class or label
     examples: tuple[int, ...]  # of train, valid, test
     policy: str  # which split came from where
@@ -47,11 +52,9 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class PictureTask(Task[Image, Any, nn.Sequential]):
+class PictureTask(Task[Image, Any, nn.Module]):
     """A picture in, a vector out."""
 
-    data: str = ""
-    """Folder or file of the data set, or `digits`."""
     network: str = ""
     """A name from `legato list networks`, or a pattern: [conv32-relu-pool]*2-fc. Empty: chosen by the data."""
     size: int = 0
@@ -76,6 +79,10 @@ class PictureTask(Task[Image, Any, nn.Sequential]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return format_of(data) in FORMATS and picture_set(data, "").kind == cls.kind
+
     def adapt(self: Own) -> Own:
         found = picture_set(self.data, self.fold)
         if found.kind != self.kind:
@@ -87,8 +94,8 @@ class PictureTask(Task[Image, Any, nn.Sequential]):
         registry.check_size(name, size)
         channels = published.channels if published else found.channels
         augmentation = recommended.augmentation(found, size) if self.augmentation == "auto" else self.augmentation
-        load = variations.parse(augmentation).load_size(size)
-        splits = {split: loaded(self.data, self.fold, split, load, channels) for split in ("train", "valid", "test")}
+        load = variation(augmentation).load_size(size)
+        splits = {split: loaded(self.data, self.fold, split, load, channels) for split in SPLITS}
         mean, sd = (published.mean, published.sd) if published else statistics(splits["train"])
         learnt = Learnt(
             format=found.format,
@@ -98,13 +105,35 @@ class PictureTask(Task[Image, Any, nn.Sequential]):
             load=load,
             mean=mean,
             sd=sd,
+            axes=principal_colours(splits["train"]) if variation(augmentation).colour else (),
             counts=self.counted(splits["train"]),
             examples=tuple(len(s) for s in splits.values()),
             policy=found.policy,
             fingerprint=fingerprint(found),
-            set_aside=tuple(pair for s in (found, *splits.values()) for pair in s.set_aside),
+            set_aside=tuple(p for aside in (found.set_aside, *(s.set_aside for s in splits.values())) for p in aside),
         )
         return replace(self, network=name, size=size, augmentation=augmentation, learnt=learnt)
+
+    def about(self) -> list[str]:
+        known = self.known
+        train, valid, test = known.examples
+        lines = [
+            f"{self.data}: {known.format}, {len(known.names)} {PLURAL[self.kind]}, {train} train, {valid} valid, {test} test; "
+            f"{known.policy}",
+            f"{self.name} by {self.network} at {known.channels} × {known.size} × {known.size}, "
+            f"variations: {self.augmentation}",
+        ]
+        if known.set_aside:
+            lines.append(f"{len(known.set_aside)} pictures set aside, the first: {known.set_aside[0][1]}")
+        return lines
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.known.channels, self.known.size, self.known.size
 
     def counted(self, train: Loaded) -> tuple[int, ...]:
         """Training examples of each name."""
@@ -113,47 +142,52 @@ class PictureTask(Task[Image, Any, nn.Sequential]):
             return tuple(torch.bincount(targets, minlength=len(picture_set(self.data, self.fold).names)).tolist())
         return tuple((targets > 0.5).sum(0).tolist())
 
-    def examples(self, split: Split) -> Loaded:  # type: ignore[override]
+    def examples(self, split: Split) -> Loaded:
         return loaded(self.data, self.fold, split, self.known.load, self.known.channels)
 
     def augment(self, input: Image, target: Any, draws: Draws) -> tuple[Image, Any]:
         pixels = fit(with_channels(input.pixels, self.known.channels), self.known.load)
-        varied = variations.parse(self.augmentation).apply(pixels[None], draws, self.known.size)
-        return Image((varied[0] * 255).round().byte(), input.source), target
+        return Image((self.varied(pixels[None], draws)[0] * 255).round().byte(), input.source), target
 
     def batch(self, examples: Any, indices: Sequence[int], draws: Draws | None) -> tuple[Any, Any]:
         """All pictures at once, which equals one after another but for the rounding to bytes in between."""
         pixels, targets = examples.pixels(indices), examples.targets(indices)
         if draws is None:
-            return centre(pixels, self.known.size), targets
-        varied = variations.parse(self.augmentation)
-        inputs = varied.apply(pixels, draws, self.known.size)
-        if not varied.mixup:
+            return variations.middle(pixels, self.known.size), targets
+        inputs, alpha = self.varied(pixels, draws), self.variation.mixup
+        if not alpha:
             return inputs, targets
-        partners, shares = variations.mixup(draws, len(examples), varied.mixup)
-        others = varied.apply(examples.pixels(partners.tolist()), draws, self.known.size)
-        share = shares.view(-1, 1, 1, 1)
-        soft, soft_others = self.soft(targets), self.soft(examples.targets(partners.tolist()))
-        return share * inputs + (1 - share) * others, shares[:, None] * soft + (1 - shares[:, None]) * soft_others
+        partners, weights = variations.mixup(draws, len(examples), alpha)
+        others, their_targets = examples.pixels(partners.tolist()), examples.targets(partners.tolist())
+        inputs = variations.mix(inputs, self.varied(others, draws), weights)
+        return inputs, variations.mix(self.shares(targets), self.shares(their_targets), weights)
 
-    def soft(self, targets: Tensor) -> Float[Tensor, "b k"]:
-        """Targets that can be mixed."""
+    @property
+    def variation(self) -> variations.Augmentation:
+        return variation(self.augmentation)
+
+    def varied(self, pixels: Tensor, draws: Draws) -> Float[Tensor, "b c s s"]:
+        axes = torch.tensor(self.known.axes) if self.known.axes else None
+        return self.variation.apply(pixels, draws, self.known.size, axes)
+
+    def shares(self, targets: Tensor) -> Float[Tensor, "b k"]:
+        """Targets that can be mixed: a class is the whole of its own share."""
         return nn.functional.one_hot(targets, len(self.known.names)).float() if targets.dim() == 1 else targets
 
     # tensors
     def encode_inputs(self, inputs: Sequence[Image]) -> Float[Tensor, "b c s s"]:
         pixels = [fit(with_channels(image.pixels, self.known.channels), self.known.load) for image in inputs]
-        return centre(torch.stack(pixels), self.known.size)
+        return variations.middle(torch.stack(pixels), self.known.size)
 
     def encode_targets(self, targets: Sequence[Any], inputs: Any) -> Tensor:
         return torch.stack([torch.as_tensor(t) for t in targets])
 
     # learning
-    def build(self) -> nn.Sequential:
+    def build(self) -> nn.Module:
         known = self.known
         net = registry.build(self.network, len(known.names), known.channels, known.size)
         freeze_stages(net, self.freeze)
-        return registry.with_normalization(net, known.mean, known.sd)
+        return with_normalization(net, known.mean, known.sd)
 
     def published(self, network: str) -> weights.Published | None:
         """The published weights this task begins with, if it does."""
@@ -161,7 +195,7 @@ class PictureTask(Task[Image, Any, nn.Sequential]):
             return None
         return weights.published(network, self.start_from)
 
-    def initialise(self, net: nn.Sequential) -> str:
+    def initialise(self, net: nn.Module) -> str:
         if not self.start_from:
             return ""
         if (found := self.published(self.network)) is not None:
@@ -189,15 +223,19 @@ def loaded(data: str, fold: str, split: Split, size: int, channels: int) -> Load
     return Loaded(picture_set(data, fold).splits[split], size, channels)
 
 
-def centre(pixels: Tensor, size: int) -> Float[Tensor, "b c s s"]:
-    """The middle of pictures of bytes, as numbers in [0, 1]."""
-    off = (pixels.shape[-1] - size) // 2
-    return pixels[..., off : off + size, off : off + size].float() / 255
+@lru_cache
+def variation(spec: str) -> variations.Augmentation:
+    return variations.parse("" if spec == "none" else spec)
 
 
 def statistics(train: Loaded, looked_at: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, pixels in [0, 1], over up to 2,000 pictures from all over."""
     chosen = range(0, len(train), max(1, len(train) // looked_at))
-    pixels = train.pixels(list(chosen)).float() / 255
+    pixels = train.pixels(chosen).float() / 255
     sd, mean = torch.std_mean(pixels, dim=(0, 2, 3))
     return tuple(mean.tolist()), tuple(sd.clamp(min=1e-3).tolist())
+
+
+def principal_colours(train: Loaded, looked_at: int = 2000) -> tuple[tuple[float, ...], ...]:
+    axes = variations.colour_axes(train.pixels(range(0, len(train), max(1, len(train) // looked_at))))
+    return tuple(map(tuple, axes.tolist()))

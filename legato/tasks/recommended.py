@@ -25,8 +25,8 @@ def network(found: PictureSet, start_from: str) -> str:
 def augmentation(found: PictureSet, size: int) -> str:
     """Digits may not be mirrored; photographs may, and are cropped."""
     if found.channels == 1:
-        return "rotate10,scale10,shear10,shift2"
-    return "flip,shift4" if size <= 32 else "flip,crop"
+        return "rotate15,scale15,shear15,shift2"
+    return "cifar" if size <= 32 else "flip,crop"
 
 
 def recipe(network: str, examples: int, start_from: str, freeze: str) -> Recipe:

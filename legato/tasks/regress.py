@@ -22,7 +22,7 @@ class Regress(PictureTask):
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         known = ~targets.isnan()
         squares = (net(inputs).float() - targets.nan_to_num()).square() * known
-        return Step({"numbers": squares.sum() / known.sum().clamp(min=1)}, weight=float(max(1, known.sum())))
+        return Step({"numbers": squares.sum() / known.sum().clamp(min=1)}, weight=max(1.0, float(known.sum())))
 
     def outputs(self, net: nn.Module, inputs: Tensor, carry: Any) -> tuple[Float[Tensor, "b k"], None]:
         return net(inputs).float(), None

@@ -1,4 +1,4 @@
-"""Beginning with somebody's weights: what fits is taken over, what does not is told; and stages that stay as they are."""
+"""Beginning with somebody's weights: what fits is taken over, what does not is told; stages that stay as they are."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,14 +29,12 @@ def copy_fitting(net: nn.Module, weights: Mapping[str, Tensor], where: str) -> T
     own = net.state_dict()
     fits = {k: t for k, t in weights.items() if k in own and own[k].shape == t.shape}
     if not any(k in fits for k, _ in net.named_parameters()):
-        raise UsageError(
-            f"--start-from {where}: none of its {len(weights)} tensors fits this network; name the network it was made with"
-        )
+        raise UsageError(f"--start-from {where}: none of its tensors fits; name with --network what it was made with")
     net.load_state_dict(fits, strict=False)
     return Transfer(sorted(fits), [k for k in own if k not in fits], [k for k in weights if k not in fits])
 
 
-def freeze_stages(net: nn.Sequential, stages: str) -> None:
+def freeze_stages(net: nn.Module, stages: str) -> None:
     """Let the weights of these stages be: names separated by commas, or `trunk`, all but the last that has weights.
 
     Raises UsageError naming the nearest stage.

@@ -1,4 +1,4 @@
-"""The command line as a user types it: verbs, JSON on stdout and nothing else, one line and an exit code for what is wrong."""
+"""The command line as a user types it: verbs, JSON and nothing else on stdout, one line and an exit code for mistakes."""
 
 import json
 import os
@@ -35,7 +35,8 @@ def photo(tmp_path_factory) -> Path:
 
 
 def test_help_needs_no_torch_and_names_every_verb():
-    code = "import sys\nfrom legato.cli import main\nmain(['--help'])\nassert not {'torch', 'numpy', 'tyro'} & set(sys.modules)"
+    code = "import sys\nfrom legato.cli import main\nmain(['--help'])\n"
+    code += "assert not {'torch', 'numpy', 'tyro'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(f"  {verb} " in done.stdout for verb in VERBS)
@@ -129,19 +130,22 @@ def test_sigterm_saves_and_resume_ends_as_if_nothing_had_happened(tmp_path):
         command = [sys.executable, "-m", "legato", *verb]
         return subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True)
 
+    def done(process: subprocess.Popen) -> tuple[int, str]:
+        _, err = process.communicate(timeout=120)
+        return process.returncode, err
+
     flags = ["--network", "lenet5", "--epochs", "3", "--precision", "fp32", "--checkpoint-every", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start(["train", "digits", "--to", str(whole), *flags]).wait(timeout=120) == 0
+    assert done(start(["train", "digits", "--to", str(whole), *flags]))[0] == 0
     process = start(["train", "digits", "--to", str(cut), *flags])
     while not (cut / "state.safetensors").exists():
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    code, err = done(process)
+    assert code == 130, err
     assert "legato resume" in err
-    resumed = start(["resume", str(cut)])
-    assert resumed.wait(timeout=120) == 0
+    assert done(start(["resume", str(cut)]))[0] == 0
     a, b = load_file(whole / "state.safetensors"), load_file(cut / "state.safetensors")
     assert a.keys() == b.keys()
     assert all((a[k] == b[k]).all() for k in a)

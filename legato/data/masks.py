@@ -1,0 +1,307 @@
+"""Pictures with a class for each pixel. Recognised by what lies in the folder:
+
+lists     train.txt, val.txt, test.txt: a picture and its mask a line (CamVid as SegNet has it); names in classes.txt
+voc       JPEGImages/, SegmentationClass/, ImageSets/Segmentation/*.txt (Pascal VOC)
+pairs     <split>/images/ and <split>/masks/ (or groundtruth, labels, annotations), or without splits; the same stem
+
+A mask is an index PNG (255, or any index that has no name, is unknown), black and white, or colours with a legend:
+`name,r,g,b` a line in class_dict.csv, classes.csv or legend.csv, or `r g b name` in label_colors.txt.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import UInt8
+
+from legato.data.decode import ENDINGS, read_image
+from legato.data.policy import SPLITS, TENTHS
+from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.errors import DataError
+from legato.picture.overlays import palette
+from legato.task import Split
+from legato.values import VOID, Image, LabelMap
+
+Pair = tuple[Path, Path]  # a picture and its mask
+MASK_FOLDERS = ("masks", "mask", "groundtruth", "labels", "annotations", "labelmaps", "segmentation")
+PICTURE_FOLDERS = ("images", "image", "imgs", "pictures")
+LEGENDS = ("class_dict.csv", "classes.csv", "legend.csv", "label_colors.txt")
+VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the numbers, or the colours, of a mask mean."""
+
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...] = ()  # of colour-coded masks, in the order of the names
+    two_valued: bool = False  # black and white: everything above 127 is the second class
+
+    def read(self, path: Path) -> LabelMap:
+        """Raises DataError for a mask that cannot be read."""
+        return LabelMap(torch.from_numpy(self.indices(path)), self.names)
+
+    def indices(self, path: Path) -> UInt8[np.ndarray, "h w"]:
+        if self.colours:
+            return self.from_colours(raw(path, "RGB"))
+        index = raw(path, "")
+        if self.two_valued:
+            return (index > 127).astype(np.uint8)
+        return np.where(index < len(self.names), index, VOID).astype(np.uint8)
+
+    def from_colours(self, rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+        """Colours that are not in the legend are VOID."""
+        index = np.full(rgb.shape[:2], VOID, np.uint8)
+        for k, colour in enumerate(self.colours):
+            index[(rgb == np.array(colour, np.uint8)).all(axis=-1)] = k
+        return index
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedPictures(Sequence[tuple[Image, LabelMap]]):
+    """Pictures and their label maps, read when they are asked for."""
+
+    pairs: tuple[Pair, ...]
+    legend: Legend
+    channels: int = 3
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, i: int) -> tuple[Image, LabelMap]:  # type: ignore[override]
+        """Raises DataError for a broken file, or a mask that is not as large as its picture."""
+        picture, mask = self.pairs[i]
+        image, labels = Image(read_image(picture, self.channels), str(picture)), self.legend.read(mask)
+        if image.pixels.shape[1:] != labels.labels.shape:
+            sizes = [" × ".join(map(str, reversed(t.shape[-2:]))) for t in (image.pixels, labels.labels)]
+            raise DataError(f"{mask}: {sizes[1]} pixels, but its picture has {sizes[0]}; make them equal")
+        return image, labels
+
+
+@dataclass(frozen=True, eq=False)
+class MaskSet:
+    """A data set as read: its format, its classes, the pairs of each split, and where the splits came from."""
+
+    format: str
+    legend: Legend
+    splits: dict[Split, MaskedPictures]
+    policy: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.legend.names
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A sha256 that changes with the names, the pairs and the splits. Contents are not read."""
+        sha = hashlib.sha256(repr(self.legend).encode())
+        for split, examples in self.splits.items():
+            sha.update(repr((split, [(p.name, m.name) for p, m in examples.pairs])).encode())
+        return sha.hexdigest()
+
+
+def recognises(path: Path) -> bool:
+    """Whether this folder holds pictures with masks."""
+    return any(find(path) is not None for find in (lists, voc, pairs))
+
+
+def read(path: str | Path, fold: str = "") -> MaskSet:
+    """The pictures and masks there, in three splits; `fold`: "2/5", the second of five.
+
+    Raises DataError for a folder that holds none, or where a picture has no mask.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    for format, find in (("lists", lists), ("voc", voc), ("pairs", pairs)):
+        if (found := find(root)) is not None:
+            return complete(format, found, legend(root, found), fold)
+    raise DataError(
+        f"{root}: no pictures with masks; legato reads lists (train.txt), Pascal VOC (SegmentationClass), "
+        "and images/ beside masks/"
+    )
+
+
+# the three ways to say which mask belongs to which picture
+def lists(root: Path) -> dict[str, list[Pair]] | None:
+    """A picture and a mask a line; paths are relative to the folder."""
+    found = {}
+    for file in sorted(root.glob("*.txt")):
+        if file.stem in SPLITS:
+            rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+            if not rows or any(len(row) != 2 for row in rows):
+                return None
+            found[SPLITS[file.stem]] = [(root / picture, root / mask) for picture, mask in rows]
+    return found or None  # type: ignore[return-value]
+
+
+def voc(root: Path) -> dict[str, list[Pair]] | None:
+    """The stems of the pictures a line."""
+    if not (root / "SegmentationClass").is_dir():
+        return None
+    found = {}
+    for file in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
+        if file.stem in SPLITS:
+            found[SPLITS[file.stem]] = [
+                (root / "JPEGImages" / f"{stem}.jpg", root / "SegmentationClass" / f"{stem}.png")
+                for stem in file.read_text().split()
+            ]
+    return found or {"": paired(root / "JPEGImages", root / "SegmentationClass")}  # type: ignore[return-value]
+
+
+def pairs(root: Path) -> dict[str, list[Pair]] | None:
+    """A folder of pictures beside a folder of masks, in each split's folder or in one."""
+    found = {SPLITS[f.name]: two_folders(f) for f in sorted(root.iterdir()) if f.is_dir() and f.name in SPLITS}
+    if any(found.values()):
+        return {split: paired(*folders) for split, folders in found.items() if folders}
+    folders = two_folders(root)
+    return {"": paired(*folders)} if folders else None
+
+
+def two_folders(root: Path) -> tuple[Path, Path] | None:
+    pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), None)
+    masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
+    return (pictures, masks) if pictures and masks else None
+
+
+def paired(pictures: Path, masks: Path) -> list[Pair]:
+    """By stem; a mask's may end in _mask, _label or _gt. Raises DataError for a picture without a mask."""
+    by_stem = {stem_of(p): p for p in sorted(masks.iterdir()) if p.suffix.lower() in ENDINGS}
+    found = [p for p in sorted(pictures.iterdir()) if p.suffix.lower() in ENDINGS]
+    if without := [p for p in found if p.stem not in by_stem]:
+        raise DataError(f"{without[0]}: no mask of that name in {masks} ({len(without)} of {len(found)} pictures)")
+    return [(p, by_stem[p.stem]) for p in found]
+
+
+def stem_of(mask: Path) -> str:
+    for tail in ("_mask", "_label", "_labels", "_gt"):
+        if mask.stem.endswith(tail):
+            return mask.stem.removesuffix(tail)
+    return mask.stem
+
+
+# what the masks mean
+def legend(root: Path, found: dict[str, list[Pair]]) -> Legend:
+    """From a file that says so, or from what the masks hold."""
+    file = next((root / name for name in LEGENDS if (root / name).is_file()), None)
+    if file is not None:
+        return read_legend(file)
+    if (file := root / "classes.txt").is_file():
+        names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+        known = [name for name in names if name.lower() not in ("void", "unlabelled", "unlabeled", "ignore")]
+        if names[: len(known)] != known:
+            raise DataError(f"{file}: what is unknown must come last, or its index counts as a class")
+        return Legend(tuple(known))
+    return guessed([mask for pairs in found.values() for _, mask in pairs], voc=(root / "SegmentationClass").is_dir())
+
+
+def read_legend(file: Path) -> Legend:
+    """name,r,g,b with a heading or without, or r g b name. Raises DataError naming the line."""
+    names, colours = [], []
+    for number, row in enumerate(legend_rows(file), start=1):
+        numbers, words = [v for v in row if v.isdecimal()], [v for v in row if not v.isdecimal()]
+        if number == 1 and not numbers:
+            continue  # the heading
+        if len(numbers) != 3 or not words or any(int(v) > 255 for v in numbers):
+            raise DataError(
+                f"{file}, line {number}: {' '.join(row)!r} is not a name and red, green, blue from 0 to 255"
+            )
+        red, green, blue = map(int, numbers)
+        names.append(" ".join(words))
+        colours.append((red, green, blue))
+    return Legend(tuple(names), tuple(colours))
+
+
+def legend_rows(file: Path) -> Iterator[list[str]]:
+    if file.suffix == ".csv":
+        yield from ([v.strip() for v in row] for row in csv.reader(file.read_text().splitlines()) if row)
+    else:
+        yield from (line.split() for line in file.read_text().splitlines() if line.strip())
+
+
+def guessed(masks: Sequence[Path], voc: bool, looked_at: int = 64) -> Legend:
+    """From a few masks from all over. Raises DataError for colours without a legend."""
+    values: set[int] = set()
+    for mask in masks[:: max(1, len(masks) // looked_at)]:
+        index = raw(mask, "")
+        if index.ndim == 3:
+            raise DataError(f"{mask}: coloured, and no legend says what the colours mean; add {LEGENDS[0]}: name,r,g,b")
+        values |= set(np.unique(index).tolist())
+    if values <= {0, 255}:
+        return Legend(("background", "foreground"), two_valued=True)
+    classes = sorted(values - {VOID})
+    if voc and classes[-1] < len(VOC_NAMES):
+        return Legend(VOC_NAMES)
+    return Legend(tuple(str(k) for k in range(classes[-1] + 1)))
+
+
+def raw(path: Path, mode: str) -> np.ndarray:
+    """The numbers in the file, as they are, or converted to `mode`; grey stored as colours is grey again."""
+    try:
+        with PIL.Image.open(path) as image:
+            array = np.array(image.convert(mode) if mode else image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a mask ({error}); save it as PNG") from None
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    grey = not mode and array.ndim == 3 and (array[..., :1] == array[..., :3]).all()
+    return array[..., 0] if grey else array
+
+
+# splits
+def complete(format: str, found: dict[str, list[Pair]], legend: Legend, fold: str) -> MaskSet:
+    """All three splits; what is missing is a tenth of train by the hash of each name."""
+    policy = "splits as they were found"
+    if "" in found:
+        parts = part([p for p, _ in found[""]], 2)
+        found = {split: chosen(found[""], parts == k) for k, split in enumerate(("train", "valid", "test"))}
+        policy = TENTHS
+    train, valid = found.get("train", []), found.get("valid", [])
+    if fold:
+        number, folds = parse_fold(fold)
+        dealt = deal(shares(p.name for p, _ in (*train, *valid)), np.zeros(len(train) + len(valid)), folds)
+        train, valid = chosen([*train, *valid], dealt != number), chosen([*train, *valid], dealt == number)
+        policy += f"; then train and valid were dealt anew: valid is fold {fold}"
+    elif not valid:
+        parts = part([p for p, _ in train], 1)
+        train, valid = chosen(train, parts == 0), chosen(train, parts == 1)
+        policy += "; valid is the last tenth of train by the hash of each name"
+    if not train:
+        raise DataError(f"{format}: no training pictures")
+    if not found.get("test"):
+        policy += "; there is no test split"
+    splits: dict[Split, list[Pair]] = {"train": train, "valid": valid, "test": found.get("test", [])}
+    return MaskSet(format, legend, {k: MaskedPictures(tuple(v), legend) for k, v in splits.items()}, policy)
+
+
+def part(pictures: Iterable[Path], parts: int) -> np.ndarray:
+    of_each = shares(p.name for p in pictures)
+    return hold_out(of_each, np.zeros(len(of_each)), parts)
+
+
+def chosen(all_pairs: Sequence[Pair], which: np.ndarray) -> list[Pair]:
+    return [pair for pair, taken in zip(all_pairs, which.tolist()) if taken]
+
+
+def with_channels(found: MaskSet, channels: int) -> MaskSet:
+    """Pictures read as grey (1) or colours (3)."""
+    return replace(found, splits={k: replace(v, channels=channels) for k, v in found.splits.items()})
+
+
+# writing
+def write_mask(path: Path, labels: LabelMap) -> Path:
+    """An index PNG with the colours of the overlays, as Pascal VOC has them."""
+    image = PIL.Image.fromarray(labels.labels.numpy(), "P")
+    image.putpalette(palette())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path

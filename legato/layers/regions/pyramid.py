@@ -1,0 +1,63 @@
+"""Maps of several scales, all of them as deep in meaning as the last (Lin et al. 2017, "FPN", arXiv:1612.03144)."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from legato.layers.regions.boxes import area
+from legato.layers.regions.roi import roi_align
+
+
+class FeaturePyramid(nn.Module):
+    """Maps fine to coarse (b, inputs[i], hᵢ, wᵢ) → as many maps (b, width, hᵢ, wᵢ): figure 3.
+
+    Each is its own map through a 1×1 convolution plus the next coarser result, enlarged; a 3×3 convolution smooths.
+    """
+
+    def __init__(self, inputs: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(n, width, 1) for n in inputs)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in inputs)
+        for conv in (*self.lateral, *self.smooth):
+            nn.init.kaiming_uniform_(conv.weight, a=1)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, maps: Sequence[Float[Tensor, "b _c _h _w"]]) -> list[Float[Tensor, "b width _h _w"]]:
+        merged = [lateral(x) for lateral, x in zip(self.lateral, maps)]
+        for fine in range(len(merged) - 2, -1, -1):
+            merged[fine] = merged[fine] + F.interpolate(merged[fine + 1], merged[fine].shape[2:], mode="nearest")
+        return [smooth(x) for smooth, x in zip(self.smooth, merged)]
+
+
+def level_of(boxes: Float[Tensor, "r 4"], strides: Sequence[int]) -> Int64[Tensor, "r"]:
+    """The map each box is cut from: k = ⌊k₀ + log₂(√(w h) / 224)⌋, where 224 pixels belong to stride 16 (equation 1).
+
+    So that 7 × 7 bins of two positions each, as the equation has it, fit: an object of 112 pixels at stride 8.
+    """
+    coarser = torch.log2(area(boxes).clamp(min=1e-6).sqrt() / 224 + 1e-6).floor()
+    finest = torch.tensor(float(strides[0])).log2()
+    return (4 - finest + coarser).clamp(0, len(strides) - 1).long()
+
+
+def crop_levels(
+    maps: Sequence[Float[Tensor, "b c _h _w"]],
+    boxes: Sequence[Float[Tensor, "_r 4"]],
+    size: int,
+    strides: Sequence[int],
+) -> Float[Tensor, "_n c {size} {size}"]:
+    """The regions of each picture, one picture after another, each cut by `roi_align` from the map of its level."""
+    every = torch.cat(list(boxes))
+    picture = torch.arange(len(boxes), device=every.device).repeat_interleave(
+        torch.tensor([len(b) for b in boxes], device=every.device)
+    )
+    if len(maps) == 1:
+        return roi_align(maps[0], every, picture, size, strides[0])
+    level = level_of(every, strides)
+    pooled = maps[0].new_zeros(len(every), maps[0].shape[1], size, size)
+    for i, (x, stride) in enumerate(zip(maps, strides)):
+        here = (level == i).nonzero().squeeze(1)
+        pooled = pooled.index_copy(0, here, roi_align(x, every[here], picture[here], size, stride).to(pooled.dtype))
+    return pooled

@@ -1,0 +1,66 @@
+"""Regions of interest: a piece of a map, of any size, brought to a fixed size."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def roi_align(
+    maps: Float[Tensor, "b c h w"],
+    boxes: Float[Tensor, "r 4"],
+    picture: Int64[Tensor, "r"],
+    size: int,
+    stride: float,
+    samples: int = 2,
+) -> Float[Tensor, "r c {size} {size}"]:
+    """Each box in size × size bins, each bin the mean of samples × samples points read bilinearly from the map.
+
+    He et al. 2017, "Mask R-CNN" (arXiv:1703.06870), section 3, with the half pixel of later releases ("aligned"):
+    position (i, j) of a map holds what stands at pixel ((j + ½) stride, (i + ½) stride). Points up to one position
+    beyond the map read its edge, further ones 0. `boxes` in pixels of the picture; `picture` says which of the batch.
+    A bin is a weighted bag of positions: what is summed here is what autograd distributes there.
+    """
+    b, c, h, w = maps.shape
+    rows, row_weights = readings(boxes[:, 1], boxes[:, 3], size, stride, samples, h)
+    columns, column_weights = readings(boxes[:, 0], boxes[:, 2], size, stride, samples, w)
+    rows = picture[:, None, None] * h + rows
+    position = rows[:, :, None, :, None] * w + columns[:, None, :, None, :]  # (r, size, size, 2 samples, 2 samples)
+    weight = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
+    bags = (len(boxes) * size * size, (2 * samples) ** 2)
+    table = maps.permute(0, 2, 3, 1).reshape(b * h * w, c)
+    weights = weight.reshape(bags).to(table.dtype)
+    pooled = F.embedding_bag(position.reshape(bags), table, per_sample_weights=weights, mode="sum")
+    return pooled.view(len(boxes), size, size, c).permute(0, 3, 1, 2)
+
+
+def readings(
+    low: Float[Tensor, "r"], high: Float[Tensor, "r"], size: int, stride: float, samples: int, length: int
+) -> tuple[Int64[Tensor, "r {size} 2*{samples}"], Float[Tensor, "r {size} 2*{samples}"]]:
+    """Along one axis of `length` positions: which ones each bin reads, and how much each counts."""
+    share = (torch.arange(size * samples, device=low.device) + 0.5) / (size * samples)
+    at = (low[:, None] + (high - low)[:, None] * share) / stride - 0.5
+    counts = ((at >= -1) & (at <= length)).to(at.dtype) / samples
+    at = at.clamp(0, length - 1)
+    first = at.floor().clamp(max=max(0, length - 2))
+    beyond = at - first
+    index = torch.stack([first, (first + 1).clamp(max=length - 1)], dim=-1).long()
+    weight = torch.stack([(1 - beyond) * counts, beyond * counts], dim=-1)
+    return index.view(len(low), size, 2 * samples), weight.view(len(low), size, 2 * samples)
+
+
+def roi_pool(
+    maps: Float[Tensor, "b c h w"], boxes: Float[Tensor, "r 4"], picture: Int64[Tensor, "r"], size: int, stride: float
+) -> Float[Tensor, "r c {size} {size}"]:
+    """Each box in size × size bins, each bin the largest of its positions.
+
+    Girshick 2015, "Fast R-CNN" (arXiv:1504.08083), section 2.1. As published the box is first rounded to whole
+    positions, its last one included, and a bin reaches from the floor of its beginning to the ceiling of its end.
+    """
+    h, w = maps.shape[2:]
+    corner = (boxes / stride).round().long()
+    x1, x2 = corner[:, 0].clamp(0, w - 1), corner[:, 2].clamp(0, w - 1)
+    y1, y2 = corner[:, 1].clamp(0, h - 1), corner[:, 3].clamp(0, h - 1)
+    places = torch.stack([picture, y1, torch.maximum(y1, y2) + 1, x1, torch.maximum(x1, x2) + 1], dim=1).tolist()
+    pieces = [F.adaptive_max_pool2d(maps[i, :, top:bottom, left:right], size) for i, top, bottom, left, right in places]
+    return torch.stack(pieces) if pieces else maps.new_zeros(0, maps.shape[1], size, size)

@@ -1,0 +1,45 @@
+"""Networks of our own for handwritten digits, (b, 1, 28, 28): one that is fast, one that is good.
+
+Both are VGG's idea (3×3 convolutions, more maps as they shrink) with batch normalisation, drawn for two CPU cores.
+"""
+
+from torch import nn
+
+from legato.layers.conv import ConvNormRelu
+from legato.layers.stages import stages
+from legato.networks.registry import network
+
+
+@network(paper="legato", params=44_658, size=28)
+def quicknet(classes: int = 10, channels: int = 1) -> nn.Sequential:
+    """A small network that reads 99 % of MNIST after seconds of training: 3 convolutions, a wide stride at first."""
+    return stages(
+        conv1=ConvNormRelu(channels, 24, 5, stride=2),    # (b,  24, 14, 14)
+        conv2=ConvNormRelu(24, 48, 3),                    # (b,  48, 14, 14)
+        pool2=nn.MaxPool2d(2),                            # (b,  48,  7,  7)
+        conv3=ConvNormRelu(48, 64, 3),                    # (b,  64,  7,  7)
+        pool3=nn.MaxPool2d(2),                            # (b,  64,  3,  3)
+        flat=nn.Flatten(),                                # (b, 576)
+        classify=nn.Linear(576, classes),                 # (b,  10)
+    )  # fmt: skip
+
+
+@network(paper="legato", params=636_330, size=28)
+def digitnet(classes: int = 10, channels: int = 1) -> nn.Sequential:
+    """A network for few errors on MNIST: six 3×3 convolutions, dropout between; 20 epochs are minutes on two cores."""
+    return stages(
+        conv1_1=ConvNormRelu(channels, 32, 3),    # (b,  32, 28, 28)
+        conv1_2=ConvNormRelu(32, 32, 3),          # (b,  32, 28, 28)
+        pool1=nn.MaxPool2d(2),                    # (b,  32, 14, 14)
+        drop1=nn.Dropout(0.2),
+        conv2_1=ConvNormRelu(32, 96, 3),          # (b,  96, 14, 14)
+        conv2_2=ConvNormRelu(96, 96, 3),          # (b,  96, 14, 14)
+        pool2=nn.MaxPool2d(2),                    # (b,  96,  7,  7)
+        drop2=nn.Dropout(0.2),
+        conv3_1=ConvNormRelu(96, 192, 3),         # (b, 192,  7,  7)
+        conv3_2=ConvNormRelu(192, 192, 3),        # (b, 192,  7,  7)
+        pool3=nn.MaxPool2d(2),                    # (b, 192,  3,  3)
+        drop3=nn.Dropout(0.4),
+        flat=nn.Flatten(),                        # (b, 1728)
+        classify=nn.Linear(1728, classes),        # (b,  10)
+    )  # fmt: skip

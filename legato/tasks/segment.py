@@ -1,0 +1,292 @@
+"""What is each pixel?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from legato.data import augment as variations
+from legato.data import masks
+from legato.data.decode import read_image, resize, with_channels
+from legato.draws import Draws
+from legato.errors import DataError, UsageError, nearest
+from legato.layers.normalize import with_normalization
+from legato.metrics import segmentation
+from legato.networks import registry, weights
+from legato.networks.fcn import STRIDES, FCN, fcn, fully_convolutional
+from legato.picture import overlays
+from legato.recipe import Recipe
+from legato.run import Run
+from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks.tiles import tiled
+from legato.tasks.transfer import copy_fitting
+from legato.values import VOID, Image, LabelMap
+from legato.values.labelmap import from_json
+
+LARGEST_WINDOW = 320  # pixels; larger training pictures are cropped
+LOOKED_AT = 500  # training pictures, for means and the frequency of classes
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What `adapt` has found in the data."""
+
+    format: str
+    names: tuple[str, ...]  # of classes, in the order of their indices
+    channels: int
+    size: int  # side of the square windows that training cuts out, pixels
+    mean: tuple[float, ...]  # a channel, of pixels in [0, 1]
+    sd: tuple[float, ...]
+    counts: tuple[int, ...]  # pixels of each class, in up to 500 training pictures
+    examples: tuple[int, ...]  # of train, valid, test
+    policy: str
+    fingerprint: str
+    set_aside: tuple[tuple[str, str], ...] = ()
+
+
+class Framed(NamedTuple):
+    """Pictures of any sizes in one tensor, each in the upper left corner of its frame."""
+
+    pixels: Float[Tensor, "b c h w"]  # in [0, 1]
+    sizes: Int64[Tensor, "b 2"]  # height and width of each
+
+
+@dataclass(frozen=True)
+class Segment(Task[Image, LabelMap, nn.Sequential]):
+    """A class for every pixel of pictures of any size."""
+
+    data: str = ""
+    """Folder with pictures and masks."""
+    network: str = "fcn8s"
+    """fcn8s, fcn16s or fcn32s (Long et al. 2015), on the trunk named by --trunk."""
+    trunk: str = "squeezenet"
+    """A classifier from `legato list networks`; its stages are tapped, its last layer is not used."""
+    size: int = 0
+    """Side of the square windows cut out for training, pixels. 0: the short side of the pictures, at most 320."""
+    augmentation: str = "flip,scale40"
+    """How training windows vary: flip, scale; `none` for not at all. Windows are cut out anywhere."""
+    start_from: str = ""
+    """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
+    class_weights: bool = False
+    """Weigh each class by median frequency / its frequency (Eigen & Fergus 2015, section 6.3.2)."""
+    fold: str = ""
+    """2/5: validate on the second fifth of the training examples."""
+    learnt: Learnt | None = field(default=None, metadata={"flag": False})
+
+    name: ClassVar[str] = "segment"
+    takes: ClassVar[tuple[type, ...]] = (Image,)
+
+    @property
+    def known(self) -> Learnt:
+        """What has been learnt; an error in the caller if nothing has."""
+        assert self.learnt is not None, "adapt() first"
+        return self.learnt
+
+    # data
+    def adapt(self) -> "Segment":
+        if self.network not in STRIDES:
+            raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, STRIDES)}")
+        check_variations(self.augmentation)
+        found = mask_set(self.data, self.fold)
+        published = self.published()
+        channels = published.channels if published else 3
+        train = masks.with_channels(found, channels).splits["train"]
+        counts, mean, sd, short = survey(train)
+        learnt = Learnt(
+            format=found.format,
+            names=found.names,
+            channels=channels,
+            size=self.size or min(short, LARGEST_WINDOW),
+            mean=published.mean if published else mean,
+            sd=published.sd if published else sd,
+            counts=counts,
+            examples=tuple(len(found.splits[s]) for s in ("train", "valid", "test")),
+            policy=found.policy,
+            fingerprint=found.fingerprint,
+        )
+        return replace(self, learnt=learnt)
+
+    def examples(self, split: Split) -> masks.MaskedPictures:
+        return masks.with_channels(mask_set(self.data, self.fold), self.known.channels).splits[split]
+
+    def augment(self, input: Image, target: LabelMap, draws: Draws) -> tuple[Image, LabelMap]:
+        """Picture and mask in a mirror, larger or smaller, and a window of them, all by the same draws."""
+        how, size = check_variations(self.augmentation), self.known.size
+        pixels, (height, width) = input.pixels, input.pixels.shape[1:]
+        if float(draws.uniform("flip")) < how.flip / 100:
+            pixels, target = pixels.flip(-1), target.flip()
+        factor = (1 + how.scale / 100) ** (2 * float(draws.uniform("scale")) - 1)
+        height, width = max(1, round(factor * height)), max(1, round(factor * width))
+        top, left = (round(float(u) * (n - size)) for u, n in zip(draws.uniform("window", 2)[0], (height, width)))
+        pixels = F.pad(resize(pixels, height, width), (-left, left + size - width, -top, top + size - height))
+        return Image(pixels, input.source), target.resize(height, width).crop(left, top, size, size)
+
+    # tensors
+    def encode_inputs(self, inputs: Sequence[Image]) -> Framed:
+        pictures = [with_channels(image.pixels, self.known.channels) for image in inputs]
+        sizes = torch.tensor([p.shape[1:] for p in pictures])
+        return Framed(framed(pictures, sizes, 0).float() / 255, sizes)
+
+    def encode_targets(self, targets: Sequence[LabelMap], inputs: Framed) -> UInt8[Tensor, "b h w"]:
+        """Beside a picture, in its frame, nothing is known."""
+        return framed([t.labels for t in targets], inputs.sizes, VOID)
+
+    # learning
+    def build(self) -> nn.Sequential:
+        trunk = fully_convolutional(self.classifier(), self.shape)
+        net = fcn(self.network, trunk, len(self.known.names), self.known.channels)
+        return stages_of(with_normalization(net, self.known.mean, self.known.sd))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pictures the trunk was drawn for."""
+        side = registry.lookup(self.trunk).size or 224
+        return self.known.channels, side, side
+
+    def classifier(self) -> nn.Sequential:
+        """The trunk's network as published, but with two classes; its last layer is not used."""
+        return stages_of(registry.build(self.trunk, 2, *self.shape[:2]))
+
+    def published(self) -> "weights.Published | None":
+        """The published weights this task begins with, if it does."""
+        if not self.start_from or Path(self.start_from, "run.json").is_file():
+            return None
+        return weights.published(self.trunk, self.start_from)
+
+    def initialise(self, net: nn.Sequential) -> str:
+        if not self.start_from:
+            return ""
+        if (found := self.published()) is None:
+            return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
+        classifier = self.classifier()
+        told = copy_fitting(classifier, found.tensors, self.start_from)
+        fcn_ = net.get_submodule("network")
+        assert isinstance(fcn_, FCN)
+        fcn_.trunk.load_state_dict(fully_convolutional(classifier, self.shape).state_dict())
+        return f"{self.start_from}: {told}"
+
+    def recipe(self) -> Recipe:
+        return Recipe(epochs=60, batch_size=8, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)
+
+    def loss(self, net: nn.Module, inputs: Framed, targets: Tensor, carry: Any) -> Step:
+        """Cross-entropy, a term a pixel of which something is known."""
+        scores, known = net(inputs.pixels).float(), targets != VOID
+        own = self.weights(scores.device)
+        terms = F.cross_entropy(scores, targets.long(), own, ignore_index=VOID, reduction="sum")
+        weight = own[targets[known].long()].sum() if own is not None else known.sum()
+        return Step({"pixels": terms / weight.clamp(min=1)}, weight=max(1.0, float(weight)))
+
+    def weights(self, device: torch.device) -> Float[Tensor, "k"] | None:
+        """median frequency / frequency; classes that training never met weigh nothing."""
+        if not self.class_weights:
+            return None
+        counts = torch.tensor(self.known.counts, dtype=torch.float32, device=device)
+        return torch.where(counts > 0, counts[counts > 0].median() / counts.clamp(min=1), 0)
+
+    # measuring
+    def outputs(self, net: nn.Module, inputs: Framed, carry: Any) -> tuple[Float[Tensor, "b k h w"], None]:
+        """Probabilities. A picture is judged as if it were alone: pictures of several sizes go one by one."""
+        pixels, sizes = inputs
+        if (sizes == sizes[0]).all():
+            return tiled(net, pixels).float().softmax(dim=1), None
+        maps = []
+        for picture, (height, width) in zip(pixels, sizes.tolist()):
+            alone = tiled(net, picture[None, :, :height, :width])[0].float().softmax(dim=0)
+            maps.append(F.pad(alone, (0, pixels.shape[-1] - width, 0, pixels.shape[-2] - height)))
+        return torch.stack(maps), None
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
+        return segmentation.tally(outputs, targets)
+
+    def scores(self, tally: Tally) -> dict[str, float]:
+        return segmentation.scores(tally, self.known.names)
+
+    def badness(self, outputs: Tensor, targets: Tensor) -> Float[Tensor, "b"]:
+        """The share of known pixels that are wrong."""
+        known = targets != VOID
+        wrong = (outputs.argmax(dim=1) != targets) & known
+        return wrong.sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+
+    def evidence(self, outputs: Tensor, what: str) -> Float[Tensor, "b"]:
+        """The mean probability of class `what` over the picture; of the commonest if it is empty."""
+        shares = outputs.mean((2, 3))
+        if not what:
+            return shares.max(dim=1).values
+        if what not in self.known.names:
+            raise UsageError(f"no class called {what!r}{nearest(what, self.known.names)}")
+        return shares[:, self.known.names.index(what)]
+
+    # use
+    def read_input(self, source: str) -> Image:
+        return Image(read_image(Path(source), self.known.channels), source)
+
+    def predict(self, outputs: Tensor, inputs: Framed, how: Decoding) -> list[dict[str, Any]]:
+        """For each picture the share of each class, and the classes of its pixels in runs (`LabelMap.to_json`)."""
+        best = outputs.argmax(dim=1).byte().cpu()
+        found = [LabelMap(m[:h, :w], self.known.names) for m, (h, w) in zip(best, inputs.sizes.tolist())]
+        return [{"classes": labels.shares(), "map": labels.to_json()} for labels in found]
+
+    def draw(self, input: Image, prediction: Any) -> Image:
+        """The picture tinted, with a legend."""
+        drawn = overlays.label_map(input, from_json(prediction["map"]))
+        return Image(torch.from_numpy(np.array(drawn)).permute(2, 0, 1), input.source)
+
+    def save(self, input: Image, prediction: Any, folder: Path) -> Path:
+        """The answer as an index PNG, as Pascal VOC's masks are."""
+        return masks.write_mask(folder / f"{Path(input.source).stem}.png", from_json(prediction["map"]))
+
+
+@lru_cache(maxsize=4)
+def mask_set(data: str, fold: str) -> masks.MaskSet:
+    """The data set, read once a process."""
+    return masks.read(data, fold)
+
+
+def check_variations(augmentation: str) -> variations.Augmentation:
+    """Those that can happen to a mask as well. Raises UsageError for others."""
+    how = variations.parse("" if augmentation == "none" else augmentation)
+    if how != variations.Augmentation(flip=how.flip, scale=how.scale):
+        raise UsageError(f"--augmentation {augmentation}: masks vary by flip and scale, flip,scale40; nothing else")
+    return how
+
+
+def framed(parts: Sequence[Tensor], sizes: Int64[Tensor, "b 2"], value: int) -> UInt8[Tensor, "b ..."]:
+    """All in one tensor as large as the largest, filled up at the right and below."""
+    height, width = sizes.amax(dim=0).tolist()
+    return torch.stack([F.pad(p, (0, width - p.shape[-1], 0, height - p.shape[-2]), value=value) for p in parts])
+
+
+def survey(
+    train: masks.MaskedPictures,
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...], int]:
+    """Pixels of each class, mean and standard deviation of each channel in [0, 1], and the shortest side.
+
+    Raises DataError where no pixel has a class.
+    """
+    counts = torch.zeros(256, dtype=torch.int64)
+    sums, squares, pixels, short = 0.0, 0.0, 0, 1 << 30
+    for i in range(0, len(train), max(1, len(train) // LOOKED_AT)):
+        image, labels = train[i]
+        values = image.pixels.flatten(1).double() / 255
+        sums, squares = sums + values.sum(1), squares + values.square().sum(1)
+        pixels, short = pixels + values.shape[1], min(short, *image.pixels.shape[1:])
+        counts += torch.bincount(labels.labels.flatten().long(), minlength=256)
+    if not counts[:VOID].any():
+        raise DataError(f"{train.pairs[0][1]}: no pixel of these masks has a class; check the legend")
+    mean = torch.as_tensor(sums) / pixels
+    sd = (torch.as_tensor(squares) / pixels - mean.square()).clamp(min=1e-6).sqrt()
+    return tuple(counts[: len(train.legend.names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short
+
+
+def stages_of(net: nn.Module) -> nn.Sequential:
+    """Raises UsageError for a network that is no row of stages, which nothing can tap."""
+    if not isinstance(net, nn.Sequential):
+        raise UsageError(f"a {type(net).__name__} cannot be tapped: take a network that is a row of stages")
+    return net
