@@ -1,7 +1,8 @@
-"""The trainings behind docs/results.md: `make accept`. Prints what it will cost, does what is not done yet, writes the table.
+"""The trainings behind docs/results.md: `make accept`. Prints its cost, does what is not done yet, writes the table.
 
 Everything goes through the command line as a user types it. Rows that are done are kept in bench/results/accept.json
-and not repeated; delete a row there to do it again. `python bench/accept.py NAME …` does only these.
+and not repeated; delete a row there to do it again. `python bench/accept.py NAME …` does only these. A row's training
+that was interrupted is resumed.
 """
 
 import json
@@ -9,36 +10,58 @@ import os
 import shlex
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 STORE = HERE / "results" / "accept.json"
 TABLE = HERE.parent / "docs" / "results.md"
 RUNS = Path(os.environ.get("LEGATO_RUNS", "runs/accept"))
-MARK = ("<!-- accept: begin -->", "<!-- accept: end -->")
+MARKS = ("<!-- accept: begin -->\n", "<!-- accept: end -->")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a training, once a seed, read once on its split."""
+class Row(NamedTuple):
+    """A line of the table: a training for each seed, and what is read of it once."""
 
     name: str
     what: str
     train: str  # arguments of `legato train`; {data} is the folder of data sets
-    minutes: float  # expected, for all seeds, on two cores
-    seeds: tuple[int, ...] = (0,)
-    split: str = "test"
+    minutes: float  # expected for all seeds, on two cores
     score: str = "accuracy"
-    members: tuple[str, ...] = field(default=())  # rows whose runs make an ensemble, instead of a training
+    seeds: tuple[int, ...] = (0,)
+    split: str = "test"  # or `metrics`: the last line of metrics.jsonl; or `folds`: the mean over folds
+    members: tuple[str, ...] = ()  # rows whose runs make an ensemble, instead of a training
 
 
-MNIST = "{data}/mnist"
+THREE = (0, 1, 2)
+FIVE = (0, 1, 2, 3, 4)
+IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
+PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
+DEPTH = "{data}/cifar10_small --epochs 20 --network"
 ROWS = [
-    Row("mnist-quicknet", "MNIST, quicknet, one epoch: 99 % after seconds", f"{MNIST} --network quicknet --epochs 1", 1, (0, 1, 2)),
-    Row("mnist-lenet5", "MNIST, modern LeNet-5, default recipe (the lecture's: 82 errors)", f"{MNIST} --network lenet5", 5, (0, 1, 2), score="errors"),
+    Row("mnist-quicknet", "MNIST, quicknet: 99 % after seconds", "{data}/mnist --network quicknet", 1, seeds=THREE),
+    Row("mnist-lenet5", "MNIST, LeNet-5 as by default", "{data}/mnist --network lenet5", 5, "errors", THREE),
+    Row("mnist-lenet5-best", "MNIST, LeNet-5, 60 epochs", "{data}/mnist --network lenet5 --epochs 60", 4, "errors"),
+    Row("mnist-digitnet", "MNIST, the best single network", "{data}/mnist --network digitnet", 40, "errors", FIVE),
+    Row("mnist-ensemble", "MNIST, the five of them", "", 1, "errors", members=("mnist-digitnet",)),
+    Row("cifar10-resnet", "cifar10_small (10,000), from scratch", "{data}/cifar10_small --network resnet9", 6),
+    Row("gtsrb", "gtsrb_small, from scratch", "{data}/gtsrb_small --network resnet9", 3),
+    Row("caltech-probe", "caltech101_20, last stage of SqueezeNet", f"{{data}}/caltech101_20 {PROBE}", 2, seeds=THREE),
+    Row("caltech-scratch", "caltech101_20, from scratch", "{data}/caltech101_20 --network resnet18", 12),
+    Row(
+        "galaxies",
+        "galaxies_small, 5 folds",
+        f"{{data}}/galaxies_small {PROBE} --folds 5",
+        3,
+        seeds=THREE,
+        split="folds",
+    ),
+    *(
+        Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
+        for n, minutes in (("plain20", 4), ("plain56", 12), ("resnet20", 4), ("resnet56", 12))
+    ),
 ]
 
 
@@ -47,39 +70,65 @@ def main(names: list[str]) -> None:
     if not data:
         sys.exit("accept: set LEGATO_DATA to the folder of real data sets")
     done = json.loads(STORE.read_text()) if STORE.exists() else {}
-    rows = [row for row in ROWS if not names or row.name in names]
-    todo = [row for row in rows if row.name not in done]
-    print(f"{len(rows) - len(todo)} rows done; {len(todo)} to do, about {sum(r.minutes for r in todo):.0f} minutes on two cores")
+    todo = [row for row in ROWS if row.name not in done and (not names or row.name in names)]
+    print(f"{len(done)} rows done; {len(todo)} to do, about {sum(r.minutes for r in todo):.0f} minutes on two cores")
     for row in todo:
         print(f"— {row.name}: {row.what} (about {row.minutes:g} min)", flush=True)
-        done[row.name] = measure(row, data)
+        done[row.name] = measured(row, data)
         STORE.parent.mkdir(exist_ok=True)
         STORE.write_text(json.dumps(done, indent=1))
         write_table(done)
     write_table(done)
 
 
-def measure(row: Row, data: str) -> dict[str, object]:
-    """Train where a run is not there or not finished, evaluate once, and say with what."""
+def measured(row: Row, data: str) -> dict[str, object]:
+    """Train what is not trained yet, read the score once, and say with what."""
     if row.members:
-        folders = [RUNS / f"{member}-{seed}" for member in row.members for seed in by_name(member).seeds]
-        found = legato(f"evaluate {' '.join(map(str, folders))} --split {row.split} --json")
-        return {"scores": [found], "minutes": 0.0, "commit": commit(), "n": found["count"]}
-    scores, minutes = [], 0.0
+        folders = [str(RUNS / f"{name}-{seed}") for name in row.members for seed in by_name(name).seeds]
+        found = legato("evaluate", *folders, "--split", row.split, "--json")
+        return {"scores": [found[row.score]], "n": found["count"], "minutes": 0, "commit": commit()}
+    scores, minutes, count = [], 0.0, 0
     for seed in row.seeds:
         run = RUNS / f"{row.name}-{seed}"
-        verb = f"resume {run}" if (run / "run.json").exists() else f"train {row.train.format(data=data)} --seed {seed} --to {run}"
-        legato(verb)
-        timing = (run / "timing.jsonl").read_text().splitlines()
-        minutes += sum(json.loads(line)["seconds"] for line in timing) / 60
-        scores.append(legato(f"evaluate {run} --split {row.split} --json"))
-    return {"scores": scores, "minutes": round(minutes / len(row.seeds), 2), "commit": commit(), "n": scores[0]["count"]}
+        if (run / "run.json").exists():
+            legato("resume", str(run))
+        elif not (run / "summary.json").exists():
+            legato("train", *shlex.split(row.train.format(data=data)), "--seed", str(seed), "--to", str(run))
+        score, count = READ.get(row.split, read_split)(run, row)
+        scores.append(score)
+        minutes += minutes_of(run)
+    return {"scores": scores, "n": count, "minutes": round(minutes / len(scores), 2), "commit": commit()}
 
 
-def legato(arguments: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-m", "legato", *shlex.split(arguments)], stdout=subprocess.PIPE, text=True)
+def read_split(run: Path, row: Row) -> tuple[float, int]:
+    found = legato("evaluate", str(run), "--split", row.split, "--json")
+    return found[row.score], int(found["count"])
+
+
+def read_metrics(run: Path, row: Row) -> tuple[float, int]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    examples = json.loads((run / "run.json").read_text())["task"]["learnt"]["examples"]
+    return json.loads(lines[-1])[row.score], examples[0]
+
+
+def read_folds(run: Path, row: Row) -> tuple[float, int]:
+    folds = [json.loads(file.read_text())["task"]["learnt"]["examples"] for file in sorted(run.glob("fold*/run.json"))]
+    found = json.loads((run / "summary.json").read_text())[f"valid/{row.score}"]
+    return found["mean"], sum(valid for _, valid, _ in folds)
+
+
+READ: dict[str, Callable[[Path, Row], tuple[float, int]]] = {"metrics": read_metrics, "folds": read_folds}
+
+
+def minutes_of(run: Path) -> float:
+    lines = [line for file in run.rglob("timing.jsonl") for line in file.read_text().splitlines()]
+    return sum(json.loads(line)["seconds"] for line in lines) / 60
+
+
+def legato(*arguments: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, "-m", "legato", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(f"accept: legato {arguments} ended with {done.returncode}")
+        sys.exit(f"accept: legato {shlex.join(arguments)} ended with {done.returncode}")
     return json.loads(done.stdout) if "--json" in arguments else {}
 
 
@@ -93,31 +142,29 @@ def commit() -> str:
 
 def write_table(done: dict[str, dict]) -> None:
     """The part of docs/results.md between the marks."""
-    lines = ["| row | what | score | n | seeds | minutes each | commit |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = ["| row | what | score | n | seeds | minutes each | commit |", "|---|---|---|---|---|---|---|"]
     for row in ROWS:
-        found = done.get(row.name)
-        if found is None:
+        if (found := done.get(row.name)) is None:
             lines.append(f"| {row.name} | {row.what} | *not run* | | | about {row.minutes:g} in all | |")
             continue
-        values = [s[row.score] for s in found["scores"]]
-        lines.append(
-            f"| {row.name} | {row.what} | {shown(row.score, values)} | {found['n']} | {len(values)} "
-            f"| {found['minutes']} | {found['commit']} |"
-        )
-    commands = [f"legato train {row.train.format(data='$LEGATO_DATA')}" if row.train else f"legato evaluate {' '.join(row.members)}" for row in ROWS]
-    lines += ["", "Commands:", "", "```", *(f"{row.name:24} {command}" for row, command in zip(ROWS, commands)), "```"]
+        cells = [row.name, row.what, shown(row, found["scores"]), found["n"], len(found["scores"])]
+        lines.append(f"| {' | '.join(map(str, [*cells, found['minutes'], found['commit']]))} |")
+    lines += ["", "```", *(f"{row.name:20} {command(row)}" for row in ROWS), "```", ""]
     text = TABLE.read_text()
-    before, rest = text.split(MARK[0])
-    TABLE.write_text(before + MARK[0] + "\n" + "\n".join(lines) + "\n" + MARK[1] + rest.split(MARK[1])[1])
+    before, _, rest = text.partition(MARKS[0])
+    TABLE.write_text(before + MARKS[0] + "\n".join(lines) + MARKS[1] + rest.partition(MARKS[1])[2])
 
 
-def shown(score: str, values: list[float]) -> str:
-    percent = score in ("accuracy", "f1", "miou")
-    one = (lambda v: f"{v:.2%}") if percent else (lambda v: f"{v:g}")
-    if len(values) == 1:
-        return f"{one(values[0])} {score}"
-    middle, spread = mean(values), stdev(values)
-    return f"{middle:.2%} ± {spread:.2%} {score}" if percent else f"{middle:.1f} ± {spread:.1f} {score}"
+def command(row: Row) -> str:
+    if row.members:
+        return f"legato evaluate {' '.join(f'{m}-{s}' for m in row.members for s in by_name(m).seeds)} --split test"
+    return f"legato train {row.train.format(data='$LEGATO_DATA')}"
+
+
+def shown(row: Row, values: list[float]) -> str:
+    share = row.score in ("accuracy", "f1")
+    texts = [f"{v:.2%}" if share else f"{v:.4g}" for v in ([mean(values), stdev(values)] if values[1:] else values)]
+    return f"{' ± '.join(texts)} {row.score}"
 
 
 if __name__ == "__main__":

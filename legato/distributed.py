@@ -61,6 +61,11 @@ def join() -> World:
     return World(distributed.get_rank(), size, int(os.environ.get("LOCAL_RANK", 0)))
 
 
+def first() -> bool:
+    """Whether this process is the one that speaks, whether or not it has joined the others."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()

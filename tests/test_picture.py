@@ -1,9 +1,11 @@
 """Pictures show what they are given, look the same everywhere, and cannot be broken by odd names or numbers."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +52,9 @@ def test_pixels_are_those_of_the_image():
 def test_saved_picture_is_a_png_of_the_same_pixels(tmp_path):
     drawn = picture.bars(["a", "b"], [1, 2])
     file = picture.save(drawn, tmp_path / "new" / "folder" / "bars.png")
-    assert (array(pil.open(file)) == array(drawn)).all()
-    assert pil.open(file).format == "PNG"
+    with pil.open(file) as found:
+        assert found.format == "PNG"
+        assert (array(found) == array(drawn)).all()
 
 
 # sheets
@@ -153,7 +156,7 @@ def test_heat_of_constant_and_batched_maps(signed, image):
 def test_labels_are_spread_in_order_and_apart(wanted):
     places = spread(wanted, 0.1)
     order = sorted(range(len(wanted)), key=lambda k: wanted[k])
-    gaps = [places[b] - places[a] for a, b in zip(order, order[1:])]
+    gaps = [places[b] - places[a] for a, b in pairwise(order)]
     assert all(gap >= 0.1 - 1e-9 for gap in gaps)
     assert all(-1e-9 <= place <= 1 + 1e-9 for place in places)
 
@@ -256,8 +259,6 @@ def test_the_same_bytes_whatever_the_users_settings_and_nothing_loaded_early(tmp
     environment = os.environ | {"MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    import hashlib
-
     assert done.stdout.strip() == hashlib.sha256(png(drawn)).hexdigest()
 
 

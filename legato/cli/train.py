@@ -8,6 +8,7 @@ import tyro
 
 from legato import api
 from legato.cli import arguments, show
+from legato.distributed import first
 from legato.errors import UsageError
 from legato.progress import choose
 from legato.recipe import Recipe
@@ -31,6 +32,8 @@ def main(args: list[str]) -> None:
         show=choose(options.quiet or options.json),
         **choices,
     )
+    if not first():
+        return
     found = {"run": str(trained.run.folder), **api.best_report(trained.run)}
     if options.json:
         show.as_json(found)

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -264,3 +265,16 @@ def fingerprint(found: AnnotatedSet, weighed: int = 1000) -> str:
         for row in examples.rows[:: len(examples) // weighed + 1].tolist():
             sha.update(repr((examples.store[row], file_size(examples.store.root / examples.store[row]))).encode())
     return sha.hexdigest()
+
+
+def read(path: str | Path, fold: str = "") -> AnnotatedSet:
+    """The set of annotated pictures there, in three splits. Raises DataError for what cannot be meant."""
+    from legato.data import coco, voc, yolo_txt  # they fill the tables of this file
+
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: not found")
+    for form in (voc, coco, yolo_txt):
+        if form.recognises(path):
+            return complete(form.read(path), fold)
+    raise DataError(f"{path}: no boxes found; legato reads Pascal VOC, COCO (a file or a folder) and YOLO's text files")

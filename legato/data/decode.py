@@ -2,6 +2,7 @@
 
 import os
 import struct
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ GREY = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L"}
 ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 2–8 are the other symmetries of a rectangle
 LARGEST = int(os.environ.get("LEGATO_MAX_PIXELS", 178_000_000))
 PIL.Image.MAX_IMAGE_PIXELS = LARGEST  # pillow's guard against decompression bombs, at legato's limit
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged files, of which we say ourselves what there is to say
 
 
 def read_image(
@@ -53,7 +55,7 @@ def read_image(
     except DataError:
         raise
     except Exception as error:  # on damaged files pillow's plugins raise whatever they stumble over
-        raise DataError(f"{where}: cannot be decoded ({one_line(error)}); copy it again or delete it") from None
+        raise damaged(where, error) from None
 
 
 def read_size(source: Path | bytes, largest: int = LARGEST) -> tuple[int, int, int]:
@@ -61,16 +63,12 @@ def read_size(source: Path | bytes, largest: int = LARGEST) -> tuple[int, int, i
 
     Raises DataError as read_image does, but cannot know of damage behind the header.
     """
-    where = place(source)
-    try:
-        with opened(where, BytesIO(source) if isinstance(source, bytes) else source, largest) as image:
-            width, height = image.size
-            turned = image.format in ("JPEG", "MPO", "WEBP") or "exif" in image.info
-            if turned and image.format != "TIFF" and orientation(image) >= 5:
-                height, width = width, height
-            return height, width, 1 if image.mode in GREY else 3
-    except OSError as error:
-        raise DataError(f"{where}: cannot be read ({one_line(error)})") from None
+    with opened(place(source), BytesIO(source) if isinstance(source, bytes) else source, largest) as image:
+        width, height = image.size
+        turned = image.format in ("JPEG", "MPO", "WEBP") or "exif" in image.info
+        if turned and image.format != "TIFF" and orientation(image) >= 5:
+            height, width = width, height
+        return height, width, 1 if image.mode in GREY else 3
 
 
 def fit(pixels: UInt8[Tensor, "*n c h w"], size: int, how: Fit = "crop") -> UInt8[Tensor, "*n c {size} {size}"]:
@@ -133,8 +131,14 @@ def opened(where: str, file: Path | BytesIO, largest: int) -> PIL.Image.Image:
         raise DataError(f"{where}: not a picture that can be read; save it as PNG or JPEG, or delete it") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise DataError(f"{where}: {one_line(error)}; make it smaller or set LEGATO_MAX_PIXELS") from None
+    except Exception as error:
+        raise damaged(where, error) from None
     check_size(where, image.height, image.width, largest)
     return image
+
+
+def damaged(where: str, error: Exception) -> DataError:
+    return DataError(f"{where}: cannot be decoded ({one_line(error)}); copy it again or delete it")
 
 
 def check_size(where: str, height: int, width: int, largest: int) -> None:

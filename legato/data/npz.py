@@ -60,7 +60,7 @@ def read_arrays(path: Path) -> Arrays:
     """Those whose names say what they are."""
     found: Arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             for key in archive.files:
                 words = re.split(r"[^a-z]+", key.lower())
                 split = next((SPLITS[w] for w in words if w in SPLITS), None)

@@ -147,7 +147,7 @@ def trec_files(path: Path) -> dict[Split, Path]:
     if len(files) == 1:
         return {"train": files[0]}
     given = {p.suffix.removeprefix(".").lower() if p.suffix[1:].lower() in SPLITS else p.stem.lower(): p for p in files}
-    return {SPLITS[word]: p for word, p in given.items() if word in SPLITS}
+    return {split: p for split in SPLITS.values() for word, p in given.items() if SPLITS.get(word) == split}
 
 
 def is_trec(path: Path) -> bool:

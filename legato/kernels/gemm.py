@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from legato.kernels.build import from_file
 
 LINE = 64  # bytes
+WORTH_A_THREAD = 1_000_000  # operations: less is done before another thread has woken up
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ def precision_of(dtype: torch.dtype) -> Precision | None:
     return {p.store: p for p in (F64, F32, BF16)}.get(dtype)
 
 
+def threads_for(operations: int) -> int:
+    """As many of torch's threads as so much work is worth. No number depends on it."""
+    return max(1, min(torch.get_num_threads(), operations // WORTH_A_THREAD))
+
+
 def address(t: Tensor | None) -> c_void_p:
     return c_void_p(None if t is None else t.data_ptr())
 
@@ -67,7 +73,7 @@ def packed(b: Tensor, p: Precision, out: Tensor | None = None, every: int = 1, a
     pack = p.gemm.pack_store if b.dtype == p.store else p.gemm.pack_real
     start = c_void_p(out.data_ptr() + at * panel * p.store.itemsize)
     row, col = (c_long(s) for s in b.stride())
-    pack(c_long(k), c_long(n), address(b), row, col, start, c_long(every), c_int(torch.get_num_threads()))
+    pack(c_long(k), c_long(n), address(b), row, col, start, c_long(every), c_int(threads_for(8 * k * n)))
     return out
 
 
@@ -101,7 +107,7 @@ def product(
     p.gemm.product(
         *(c_long(m), c_long(n), c_long(k), address(a), c_long(a.stride(0)), c_int(transpose), address(panels)),
         *(address(bias), address(out), c_long(out.stride(0)), c_int(not wide), c_int(add_to is not None)),
-        c_int(torch.get_num_threads()),
+        c_int(threads_for(2 * m * n * k)),
     )
     return out
 

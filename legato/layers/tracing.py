@@ -27,8 +27,9 @@ WINDOWED = (LocallyConnected2d, PNormPool2d, LearnedNormPool2d)  # layers of our
 class Trace(TorchDispatchMode):
     """Counts `macs` (multiplications of a weight, or of two activations, as they happen) and knows what tensors see."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
+        self.dtype = dtype  # of the pictures
         self.macs = 0
         self.overhang = 0  # positions that a window has read beyond the edge of its map, at most
         self.known: dict[int, tuple[Tensor, Reaches]] = {}  # the tensor is kept, so that its id stays its own
@@ -39,7 +40,7 @@ class Trace(TorchDispatchMode):
 
     def picture(self, shape: Sequence[int]) -> Tensor:
         """A batch of one of this shape; of (c, h, w) it is followed what sees which pixel."""
-        x = torch.empty(1, *shape, device="meta")
+        x = torch.empty(1, *shape, dtype=self.dtype, device="meta")
         if len(shape) == 3:
             self.learn(x, (PIXEL, PIXEL))
         return x
@@ -87,7 +88,7 @@ class Trace(TorchDispatchMode):
 @contextmanager
 def tracing(net: nn.Module) -> Iterator[Trace]:
     """A `Trace` of all that runs inside, with net in eval mode."""
-    trace = Trace()
+    trace = Trace(next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.get_default_dtype()))
 
     def window(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if before := trace.reaches(inputs[0]):

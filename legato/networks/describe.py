@@ -72,12 +72,12 @@ class Meter:
             return
         inside = self.rows[rows_before:]
         macs = self.trace.macs - macs_before - sum(row.macs for row in inside)
-        params = [p for p in module.parameters() if p not in self.counted]
+        params: list[Tensor] = [p for p in module.parameters() if p not in self.counted]
         if macs or params or not inside:
             self.rows.append(self.row(self.names[module], macs, params, list(tensors(output))))
             self.counted.update(params)
 
-    def row(self, name: str, macs: int, params: list[nn.Parameter], outputs: list[Tensor]) -> Row:
+    def row(self, name: str, macs: int, params: list[Tensor], outputs: list[Tensor]) -> Row:
         reaches = self.trace.reaches(outputs[0]) if outputs else None
         return Row(
             name,

@@ -227,7 +227,8 @@ class Recurrence(torch.autograd.Function):
             else:
                 made[name] = made[f"S{name[1:]}"]
         strides = [s.shape[1] for s in streams]
-        sizes = [T, B, H, torch.get_num_threads(), int(where.reverse), int(keep), int(where.mask is not None)]
+        threads = min(gemm.threads_for(2 * B * H * H * G), -(-H // p.lanes))  # each has units of its own
+        sizes = [T, B, H, threads, int(where.reverse), int(keep), int(where.mask is not None)]
         call(compiled.library.forward, list(program.forward_arguments), made, [*sizes, *strides])
         if keep:
             ctx.compiled, ctx.p, ctx.where, ctx.counts, ctx.numbers = compiled, p, where, counts, [*sizes, *strides]

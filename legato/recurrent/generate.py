@@ -159,7 +159,8 @@ class Layer:
         addresses = [tensors[n].data_ptr() if n in tensors else 0 for n in names]
         addresses[names.index("gemm")] = ctypes.cast(p.gemm.gemm, c_void_p).value or 0
         self.pointers = (c_void_p * len(names))(*addresses)
-        sizes = [1, rows, width, torch.get_num_threads(), 0, 0, 0, *self.strides]
+        threads = gemm.threads_for(2 * rows * width * width * len(program.gates))
+        sizes = [1, rows, width, threads, 0, 0, 0, *self.strides]
         self.numbers = (c_long * len(sizes))(*sizes)
         x = program.states  # the place of x among the states
         return LayerCall(

@@ -178,7 +178,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
 
     def batch(
         self, examples: Sequence[tuple[Text | Ids, Ids]], indices: Sequence[int], draws: Draws | None
-    ) -> tuple[Tokens, Ids]:
+    ) -> tuple[Tokens, Int[Tensor, "t b"]]:
         """All windows at once."""
         inputs, targets = zip(*(examples[i] for i in indices))
         return side_by_side(inputs), side_by_side(targets, IGNORED).ids

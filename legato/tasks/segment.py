@@ -20,7 +20,7 @@ from legato.errors import DataError, UsageError, nearest
 from legato.layers.normalize import with_normalization
 from legato.metrics import segmentation
 from legato.networks import registry, weights
-from legato.networks.fcn import STRIDES, FCN, fcn, fully_convolutional
+from legato.networks.fcn import FCN, STRIDES, fcn, fully_convolutional
 from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.run import Run

@@ -31,7 +31,7 @@ def test_a_tenth_is_held_out_of_each_large_class():
     part = hold_out(shares(NAMES), STRATA)
     assert set(part) == {0, 1}
     for k in range(7):
-        assert 0.07 < part[STRATA == k].mean() < 0.13
+        assert 0.07 < part[k == STRATA].mean() < 0.13
     both = hold_out(shares(NAMES), STRATA, parts=2)
     assert np.array_equal(both == 2, part == 1), "the last tenth is the last part"
     assert 0.08 < (both == 1).mean() < 0.12

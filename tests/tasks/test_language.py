@@ -23,7 +23,7 @@ from legato.training import evaluate, fit
 from legato.values import Text
 
 CPU = Device("cpu", "fp32", 1)
-POEM = "the cat sat on the mat. the dog sat on the log. " * 12
+POEM = "the quick brown fox jumps over the lazy dog. " * 13
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_score_is_that_of_one_long_reading_of_each_stream(file):
     nats = 0.0
     for start in range(0, len(ids) - 1, length):
         piece = ids[start : start + length + 1]
-        logits, _ = net(piece[:-1, None])
+        logits = net(piece[:-1, None])[0].detach()
         nats += float(F.cross_entropy(logits[:, 0], piece[1:], reduction="sum"))
     found = evaluate(task, net, "valid", Recipe(batch_size=3, workers=0), CPU).scores
     assert found["nats_per_character"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
@@ -102,8 +102,8 @@ def test_a_poem_is_learnt_by_heart_and_written(file, tmp_path):
     task = small(file, width=32, depth=1)
     run, net = fitted(task, tmp_path / "run", epochs=12)
     assert run.metrics()[-1]["valid/nats_per_character"] < 0.3
-    text = "".join(task.stream(net, [Text("the cat sat ")], Sampling(length=36, temperature=0)))
-    assert text == "on the mat. the dog sat on the log. "
+    text = "".join(task.stream(net, [Text("the quick ")], Sampling(length=39, temperature=0)))
+    assert text == "brown fox jumps over the lazy dog. the "
 
 
 def test_the_same_seed_writes_the_same_text_and_another_another(file):
@@ -136,7 +136,7 @@ def test_predict_tells_the_likeliest_next_units_and_the_cost_of_the_text(file):
     task = small(file)
     torch.manual_seed(0)
     net = task.build().eval()
-    inputs = task.encode_inputs([Text("the cat"), Text("a")])
+    inputs = task.encode_inputs([Text("the fox"), Text("a")])
     with torch.no_grad():
         outputs, _ = task.outputs(net, inputs, None)
         first, second = task.predict(outputs, inputs, Decoding(top=3))

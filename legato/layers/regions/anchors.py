@@ -1,6 +1,7 @@
 """Anchors: boxes of a few sizes and shapes at every position of a map, which a network is asked to change into objects.
 
-Ren et al. 2015, "Faster R-CNN" (arXiv:1506.01497), section 3.1.1.
+Ren et al. 2015, "Faster R-CNN" (arXiv:1506.01497), section 3.1.1; shapes fitted to the data as in Redmon & Farhadi 2017,
+"YOLO9000" (arXiv:1612.08242), section 2.
 """
 
 from collections.abc import Sequence
@@ -28,3 +29,18 @@ def anchors(
     x = (torch.arange(width, device=shapes.device) + 0.5) * stride
     centre = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).flatten(0, 1)[:, None]
     return torch.cat([centre - shapes / 2, centre + shapes / 2], dim=-1).flatten(0, 1)
+
+
+def fitted_shapes(sizes: Float[Tensor, "n 2"], count: int, rounds: int = 30) -> Float[Tensor, "{count} 2"]:
+    """Width and height of the `count` shapes nearest to these, by k-means with 1 − IoU as distance, small ones first.
+
+    Begins with quantiles of the area, so that the same sizes always give the same shapes.
+    """
+    by_area = sizes[sizes.prod(dim=1).argsort(stable=True)]
+    fitted = by_area[((torch.arange(count) + 0.5) / count * len(sizes)).long()].clone()
+    for _ in range(rounds):
+        both = torch.minimum(sizes[:, None], fitted).prod(dim=-1)
+        nearest = (both / (sizes.prod(dim=1)[:, None] + fitted.prod(dim=1) - both)).argmax(dim=1)
+        for k in nearest.unique().tolist():
+            fitted[k] = sizes[nearest == k].median(dim=0).values
+    return fitted[fitted.prod(dim=1).argsort(stable=True)]

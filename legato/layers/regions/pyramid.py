@@ -47,17 +47,21 @@ def crop_levels(
     boxes: Sequence[Float[Tensor, "_r 4"]],
     size: int,
     strides: Sequence[int],
+    offsets: Sequence[float],
 ) -> Float[Tensor, "_n c {size} {size}"]:
-    """The regions of each picture, one picture after another, each cut by `roi_align` from the map of its level."""
+    """The regions of each picture, one picture after another, each cut by `roi_align` from the map of its level.
+
+    `offsets`: how many pixels each map's positions stand to the right of and below the middle of their cells.
+    """
     every = torch.cat(list(boxes))
-    picture = torch.arange(len(boxes), device=every.device).repeat_interleave(
-        torch.tensor([len(b) for b in boxes], device=every.device)
-    )
+    counts = torch.tensor([len(b) for b in boxes], device=every.device)
+    picture = torch.arange(len(boxes), device=every.device).repeat_interleave(counts)
     if len(maps) == 1:
-        return roi_align(maps[0], every, picture, size, strides[0])
+        return roi_align(maps[0], every - offsets[0], picture, size, strides[0])
     level = level_of(every, strides)
     pooled = maps[0].new_zeros(len(every), maps[0].shape[1], size, size)
-    for i, (x, stride) in enumerate(zip(maps, strides)):
+    for i, (x, stride, offset) in enumerate(zip(maps, strides, offsets)):
         here = (level == i).nonzero().squeeze(1)
-        pooled = pooled.index_copy(0, here, roi_align(x, every[here], picture[here], size, stride).to(pooled.dtype))
+        cut = roi_align(x, every[here] - offset, picture[here], size, stride)
+        pooled = pooled.index_copy(0, here, cut.to(pooled.dtype))
     return pooled

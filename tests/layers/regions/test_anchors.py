@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from legato.layers.regions import FeaturePyramid, anchors, area, crop_levels, level_of, roi_align, shapes
+from legato.layers.regions import FeaturePyramid, anchors, area, crop_levels, fitted_shapes, level_of, roi_align, shapes
 
 
 def test_the_papers_nine_shapes():
@@ -47,8 +47,16 @@ def test_the_pyramid_is_lateral_plus_coarser_enlarged():
 def test_each_region_is_cut_from_its_own_level_and_picture():
     maps = [torch.randn(2, 3, 64 // s, 64 // s) for s in (8, 16)]
     boxes = [torch.tensor([[0.0, 0, 20, 20], [0, 0, 300, 300]]), torch.zeros(0, 4)]
-    pooled = crop_levels(maps, boxes, 4, (8, 16))
+    pooled = crop_levels(maps, boxes, 4, (8, 16), (0.0, 3.0))
     assert area(boxes[0]).tolist() == [400, 90000]
     zero = torch.tensor([0])
     torch.testing.assert_close(pooled[:1], roi_align(maps[0], boxes[0][:1], zero, 4, 8))
-    torch.testing.assert_close(pooled[1:], roi_align(maps[1], boxes[0][1:], zero, 4, 16))
+    torch.testing.assert_close(pooled[1:], roi_align(maps[1], boxes[0][1:] - 3, zero, 4, 16))
+
+
+def test_fitted_shapes_find_the_sizes_of_the_data():
+    g = torch.Generator().manual_seed(0)
+    true = torch.tensor([[10.0, 10], [20, 60], [90, 45]])
+    sizes = true[torch.arange(300) % 3] * (1 + 0.05 * torch.randn(300, 2, generator=g))
+    torch.testing.assert_close(fitted_shapes(sizes, 3), true, rtol=0.03, atol=0)
+    assert fitted_shapes(sizes[:2], 9).shape == (9, 2)  # fewer boxes than shapes asked for

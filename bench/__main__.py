@@ -1,0 +1,5 @@
+"""`make bench`: every race, one after another; results/races.json keeps the last figures of each."""
+
+from bench import vision
+
+vision.main()

@@ -1,0 +1,3 @@
+"""All detectors by name: importing this enters them. A file a paper; what they share is in detector.py."""
+
+from legato.networks import faster_rcnn as faster_rcnn

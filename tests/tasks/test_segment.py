@@ -1,0 +1,152 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from legato.data import masks
+from legato.device import Device
+from legato.draws import Draws
+from legato.errors import UsageError
+from legato.run import Run
+from legato.task import Decoding
+from legato.tasks.segment import Segment
+from legato.tasks.tiles import tiled
+from legato.training import evaluate, fit
+from legato.values import VOID, Image, LabelMap
+from legato.values.labelmap import from_json
+
+TRUNK = "[conv8-relu-pool]*5-fc"  # five pools: stride 32
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Discs, brighter than what they lie on; of one picture nothing is known at the edge."""
+    root = tmp_path_factory.mktemp("discs")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :80]
+    for i in range(20):
+        inside = (y - rng.integers(10, 54)) ** 2 + (x - rng.integers(10, 70)) ** 2 < rng.integers(100, 400)
+        pixels = (inside[..., None] * (120, 90, 20) + rng.integers(30, 90, (64, 80, 3))).astype(np.uint8)
+        split = "test" if i < 3 else "train"
+        for folder in ("images", "masks"):
+            (root / split / folder).mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels).save(root / split / "images" / f"{i}.png")
+        PIL.Image.fromarray((inside * 255).astype(np.uint8)).save(root / split / "masks" / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def task(data: Path) -> Segment:
+    return Segment(data=str(data), trunk=TRUNK).adapt()
+
+
+def test_what_is_learnt_from_the_data(task: Segment) -> None:
+    known = task.known
+    assert (known.names, known.size, known.examples) == (("background", "foreground"), 64, (15, 2, 3))
+    assert sum(known.counts) == 15 * 64 * 80
+
+
+def test_picture_and_mask_vary_alike(task: Segment) -> None:
+    """A picture that is its own mask stays its own mask, wherever nothing has to be averaged."""
+    y, x = np.mgrid[:64, :80]
+    blocks = torch.from_numpy(((y // 16 + x // 16) % 2).astype(np.uint8))
+    image, labels = Image((blocks * 255).expand(3, -1, -1)), LabelMap(blocks, task.known.names)
+    seen = set()
+    for i in range(30):
+        varied, mask = task.augment(image, labels, Draws((0, "augment", 0), [i]))
+        assert varied.pixels.shape[1:] == mask.labels.shape == (64, 64)
+        sure = (mask.labels != VOID) & ((varied.pixels[0] < 5) | (varied.pixels[0] > 250))
+        agree = (varied.pixels[0][sure] > 128) == (mask.labels[sure] == 1)
+        assert agree.float().mean() > 0.99
+        seen.add((int(varied.pixels.sum()), bool((mask.labels == VOID).any())))
+    assert len(seen) > 20
+    again, _ = task.augment(image, labels, Draws((0, "augment", 0), [29]))
+    assert torch.equal(again.pixels, varied.pixels)
+
+
+def test_pictures_of_several_sizes_are_judged_as_if_alone(task: Segment) -> None:
+    torch.manual_seed(0)
+    net = task.build().eval()
+    for layer in net.network.scores.values():  # type: ignore[union-attr, operator]
+        nn.init.normal_(layer.weight)
+    images = [Image(torch.randint(256, (3, h, w), dtype=torch.uint8)) for h, w in ((64, 80), (96, 50))]
+    together = task.encode_inputs(images)
+    with torch.inference_mode():
+        outputs, _ = task.outputs(net, together, None)
+        for i, image in enumerate(images):
+            alone, _ = task.outputs(net, task.encode_inputs([image]), None)
+            h, w = image.pixels.shape[1:]
+            torch.testing.assert_close(outputs[i, :, :h, :w], alone[0], atol=1e-5, rtol=1e-4)
+    answers = task.predict(outputs, together, Decoding())
+    assert [answer["map"]["size"] for answer in answers] == [[64, 80], [96, 50]]
+
+
+def test_tiles_give_what_one_piece_gives(task: Segment) -> None:
+    torch.manual_seed(0)
+    net = task.build().eval()
+    for layer in net.network.scores.values():  # type: ignore[union-attr, operator]
+        nn.init.normal_(layer.weight)
+    x = torch.rand(1, 3, 330, 410)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled(net, x, core=128), net(x), atol=1e-4, rtol=1e-4)
+
+
+def test_unknown_pixels_teach_nothing(task: Segment) -> None:
+    torch.manual_seed(0)
+    net = task.build().eval()
+    inputs, targets = task.batch(task.examples("train"), [0, 1], None)
+    targets[0, :, :40] = VOID
+    step = task.loss(net, inputs, targets, None)
+    logits = net(inputs.pixels).log_softmax(1)
+    known = targets != VOID
+    by_hand = -logits.gather(1, targets.long().clamp(max=1)[:, None])[:, 0][known].mean()
+    torch.testing.assert_close(step.values["pixels"], by_hand)
+    assert step.weight == 2 * 64 * 80 - 64 * 40
+    nothing = task.loss(net, inputs, torch.full_like(targets, VOID), None)
+    assert float(nothing.values["pixels"]) == 0
+
+
+def test_class_weights_are_median_frequency_over_frequency(task: Segment) -> None:
+    weighted = replace(task, class_weights=True)
+    background, foreground = task.known.counts
+    found = weighted.weights(torch.device("cpu"))
+    assert found is not None
+    torch.testing.assert_close(found[1] / found[0], torch.tensor(background / foreground))
+    net = weighted.build().eval()
+    inputs, targets = task.batch(task.examples("train"), [0], None)
+    step = weighted.loss(net, inputs, targets, None)
+    torch.testing.assert_close(step.values["pixels"], F.cross_entropy(net(inputs.pixels), targets.long(), found))
+
+
+def test_learns_the_discs_and_says_so_in_files(task: Segment, tmp_path: Path) -> None:
+    recipe = replace(task.recipe(), epochs=12, batch_size=5, lr=1e-2, precision="fp32", workers=0)
+    device = Device(threads=1)
+    run = Run.begin(tmp_path / "run", task, recipe, device)
+    fit(task, recipe, run, device)
+    assert run.task() == task
+    net = run.network()
+    scores = evaluate(task, net, "test", recipe, device).scores
+    assert scores["mean_iou"] > 0.75
+    image, truth = task.examples("test")[0]
+    inputs = task.encode_inputs([image])
+    [answer] = json.loads(json.dumps(task.predict(task.outputs(net, inputs, None)[0], inputs, Decoding())))
+    labels = from_json(answer["map"])
+    assert (labels.labels == truth.labels).float().mean() > 0.9
+    assert task.draw(image, answer).pixels.shape[2] == 480
+    saved = task.save(image, answer, tmp_path / "out")
+    assert masks.Legend(task.known.names).read(saved) == labels
+
+
+def test_what_cannot_be_done_is_said(data: Path, task: Segment) -> None:
+    with pytest.raises(UsageError, match="did you mean fcn8s"):
+        Segment(data=str(data), network="fcn8", trunk=TRUNK).adapt()
+    with pytest.raises(UsageError, match="masks vary by flip and scale"):
+        Segment(data=str(data), trunk=TRUNK, augmentation="rotate").adapt()
+    with pytest.raises(UsageError, match="did you mean foreground"):
+        task.evidence(torch.rand(1, 2, 4, 4), "foregrund")
