@@ -1,4 +1,4 @@
-"""Train, resume, evaluate, predict: task, training, run and reports joined. The command line and Python both call this."""
+"""Train, resume, evaluate, predict: task, training, run and reports joined, for the command line and for Python."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
@@ -11,7 +11,6 @@ from torch import nn
 
 from legato import distributed, reports
 from legato import tasks as tasks
-from legato.data.detect import detect
 from legato.data.loader import loader, order
 from legato.device import Device, choose, use
 from legato.errors import DataError, LegatoError, UsageError, nearest
@@ -20,7 +19,8 @@ from legato.progress import Progress
 from legato.recipe import Recipe
 from legato.run import Run, write_text
 from legato.task import TASKS, Decoding, Split, Task, lookup
-from legato.training import ALONE, SILENT, Evaluation, evaluate as evaluate_one, fit, merged
+from legato.training import ALONE, SILENT, Evaluation, fit, merged
+from legato.training import evaluate as evaluate_one
 
 AnyTask = Task[Any, Any, Any]
 BUILT_IN = ("digits",)  # data sets that need no path
@@ -29,8 +29,9 @@ BUILT_IN = ("digits",)  # data sets that need no path
 class Trained:
     """A run with its network, ready for use: what `legato.train` and `legato.load` give."""
 
-    def __init__(self, run: Run, device: Device | None = None) -> None:
-        self.run, self.task, self.device = run, run.task(), device or choose()
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run, self.task = run, run.task()
+        self.device = choose(device, run.device().precision)
         use(self.device)
         self.network: nn.Module = self.device.place(run.network())
 
@@ -61,7 +62,7 @@ class Trained:
 
     def evaluate(self, split: Split = "test", data: str | Path = "") -> dict[str, float]:
         """Scores on a split of the run's data, or of other data of the same kind."""
-        return evaluate([self.run.folder], split, data, self.device)
+        return evaluate([self.run.folder], split, data, self.device.name)
 
     def _repr_html_(self) -> str:
         return reports.html_summary(self.run)
@@ -95,24 +96,22 @@ def train(
         first = int(recipe.get("seed", 0))
         parts = {f"seed{s}": (own, recipe | {"seed": s}) for s in range(first, first + seeds)}
     else:
-        return train_one(
-            kind(data=str(data), **own), recipe, folder, choose(device, recipe.get("precision", "auto")), show
-        )
+        return train_one(kind(data=str(data), **own), recipe, folder, device, show)
     trained = {}
     for name, (own, recipe) in parts.items():
         show.say(f"— {name}")
-        chosen = choose(device, recipe.get("precision", "auto"))
-        trained[name] = train_one(kind(data=str(data), **own), recipe, folder / name, chosen, show)
+        trained[name] = train_one(kind(data=str(data), **own), recipe, folder / name, device, show)
     write_text(folder / "summary.json", summary(trained, show))
     return next(iter(trained.values()))
 
 
-def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, device: Device, show: Progress) -> Trained:
+def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, where: str, show: Progress) -> Trained:
     """One training, from adapting the task to the report."""
     world = distributed.join()
     show = show if world.first else SILENT
     task = task.adapt()
     recipe = replace(task.recipe(), **overrides)
+    device = choose(where, recipe.precision)
     for line in (*task.about(), decided(recipe, device)):
         show.say(line)
     show.say(estimate(task, recipe, device))
@@ -121,7 +120,7 @@ def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, device: De
     world.wait()
     run = Run(folder)
     learn(run, task, recipe, device, world, show)
-    return Trained(run, device)
+    return Trained(run, where)
 
 
 def learn(
@@ -146,7 +145,7 @@ def reported_splits(task: AnyTask) -> list[Split]:
 
 
 def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progress = SILENT) -> Trained:
-    """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule from here."""
+    """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule."""
     run = Run(folder)
     task, recipe = run.task(), run.recipe()
     chosen_device = run.device()
@@ -155,23 +154,23 @@ def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progr
         chosen_device = choose(device, recipe.precision)
     at = run.position()
     if epochs and epochs != recipe.epochs:
-        done = f"{at.epoch} of {recipe.epochs} epochs done"
         show.say(
-            f"{done}; now {epochs}: the learning rate follows the longer schedule from here on, unlike a training begun with it"
+            f"{at.epoch} of {recipe.epochs} epochs done, now {epochs}: from here on the learning rate follows the "
+            "longer schedule, unlike that of a training begun with it"
         )
         recipe = replace(recipe, epochs=epochs)
         run.rewrite(recipe=recipe)
     elif at.epoch >= recipe.epochs:
         show.say(f"{folder} is finished ({recipe.epochs} epochs); --epochs makes it longer")
-        return Trained(run, chosen_device)
+        return Trained(run, chosen_device.name)
     world = distributed.join()
     learn(run, task, recipe, chosen_device, world, show if world.first else SILENT)
-    return Trained(run, chosen_device)
+    return Trained(run, chosen_device.name)
 
 
 def load(folder: str | Path, device: str = "auto") -> Trained:
     """A run, ready for use."""
-    return Trained(Run(folder), choose(device))
+    return Trained(Run(folder), device)
 
 
 @torch.inference_mode()
@@ -179,7 +178,7 @@ def evaluate(
     runs: Sequence[str | Path],
     split: Split = "test",
     data: str | Path = "",
-    device: Device | None = None,
+    device: str = "auto",
     show: Progress = SILENT,
 ) -> dict[str, float]:
     """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble)."""

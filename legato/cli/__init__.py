@@ -1,4 +1,4 @@
-"""The command line: a file a verb. The dispatcher below knows their names and imports nothing heavy before one is chosen."""
+"""The command line: a file a verb. The dispatcher knows their names, and imports nothing heavy before one is chosen."""
 
 import sys
 from importlib import import_module
@@ -11,6 +11,7 @@ VERBS = {
     "resume": "go on after a crash, a Ctrl-C or a power cut: bit-identical",
     "evaluate": "scores of a run on a split; of several runs, of their ensemble",
     "predict": "answers for files, folders, globs, or - for paths from stdin",
+    "sample": "text from a language model, as it comes",
     "explain": "which pixels an answer rests on",
     "describe": "the table of a network: shapes, parameters, activations, multiply-adds, receptive field",
     "list": "networks, tasks, formats",

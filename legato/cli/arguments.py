@@ -24,7 +24,9 @@ def parse(kind: type[T], args: list[str], verb: str) -> T:
         name = arg.split("=")[0]
         if name.startswith("--") and name not in known:
             raise UsageError(f"legato {verb} has no flag {name}{nearest(name, sorted(known))}")
-    return tyro.cli(kind, args=args, prog=f"legato {verb}", description=kind.__doc__, config=(tyro.conf.OmitArgPrefixes,))
+    return tyro.cli(
+        kind, args=args, prog=f"legato {verb}", description=kind.__doc__, config=(tyro.conf.OmitArgPrefixes,)
+    )
 
 
 def flags(kind: type) -> set[str]:

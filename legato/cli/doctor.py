@@ -52,5 +52,8 @@ def examine() -> dict[str, object]:
         "memory": f"{free_memory() / GIB:.1f} GiB free",
         "disk": f"{shutil.disk_usage('.').free / GIB:.1f} GiB free here",
         "compiler": shutil.which("cc") or "none: recurrent cells and fused kernels run through torch, slower",
-        **{f"[{extra}]": f"lacks {', '.join(m)}: pip install 'legato[{extra}]'" if m else "there" for extra, m in missing.items()},
+        **{
+            f"[{extra}]": f"lacks {', '.join(m)}: pip install 'legato[{extra}]'" if m else "there"
+            for extra, m in missing.items()
+        },
     }

@@ -7,7 +7,6 @@ import tyro
 
 from legato import api
 from legato.cli import arguments, show
-from legato.device import choose as choose_device
 from legato.progress import choose
 
 
@@ -32,5 +31,5 @@ class Evaluate:
 def main(args: list[str]) -> None:
     options = arguments.parse(Evaluate, args, "evaluate")
     watching = choose(options.quiet or options.json)
-    found = api.evaluate(options.runs, options.split, options.data, choose_device(options.device), watching)
+    found = api.evaluate(options.runs, options.split, options.data, options.device, watching)
     show.as_json(found) if options.json else show.scores(found)

@@ -47,7 +47,9 @@ def main(args: list[str]) -> None:
     )
     trained = api.load(options.run, options.device)
     if trained.task.name != "language":
-        raise UsageError(f"{options.run}: is a {trained.task.name}, which does not write; name the run of a language model")
+        raise UsageError(
+            f"{options.run}: is a {trained.task.name}, which does not write; name the run of a language model"
+        )
     parts = trained.task.stream(trained.network, [Text(options.prompt)], how)
     if options.json:
         show.as_json({"prompt": options.prompt, "text": "".join(parts)})

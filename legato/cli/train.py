@@ -38,7 +38,8 @@ def main(args: list[str]) -> None:
     if options.json:
         show.as_json(found)
     elif not options.quiet:
-        print(f"run in {trained.run.folder}: `legato evaluate {trained.run.folder}`, `legato predict {trained.run.folder} FILE`")
+        run = trained.run.folder
+        print(f"run in {run}: `legato evaluate {run}`, `legato predict {run} FILE`")
 
 
 def which_task(args: list[str]) -> tuple[type[api.AnyTask], list[str]]:
@@ -49,7 +50,9 @@ def which_task(args: list[str]) -> tuple[type[api.AnyTask], list[str]]:
     if not data or "--help" in args or "-h" in args:
         return TASKS["classify"], args
     if not Path(data).exists() and data not in api.BUILT_IN:
-        raise UsageError(f"{data}: neither a task ({', '.join(TASKS)}) nor a file, a folder or {', '.join(api.BUILT_IN)}")
+        raise UsageError(
+            f"{data}: neither a task ({', '.join(TASKS)}) nor a file, a folder or {', '.join(api.BUILT_IN)}"
+        )
     return lookup(api.detect_task(data)), args
 
 

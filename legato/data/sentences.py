@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,11 +17,12 @@ from legato.data.text_files import decoded, hidden, read_text
 from legato.errors import DataError
 from legato.task import Split
 
+T = TypeVar("T")  # an example
 Labelled = tuple[str, str]  # a text and its class
 PAIR = {".neg": "negative", ".pos": "positive"}
 TEXT = ("text", "sentence", "question", "review", "phrase")  # what the column of texts may be called
 CLASS = ("label", "class", "category", "sentiment")
-TENTHS = "train, valid and test are 80, 10 and 10 % of the sentences, chosen by the hash of each"
+TENTHS = "train, valid and test are 80, 10 and 10 % of the examples, chosen by the hash of each"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def divided(format: str, parts: dict[Split, list[Labelled]], policy: str, fold: 
     splits: dict[Split, list[tuple[str, int]]] = {
         split: [(text, number[label]) for text, label in labelled] for split, labelled in parts.items()
     }
-    splits, policy = in_folds(splits, policy, fold) if fold else in_tenths(splits, policy)
+    splits, policy = in_folds(splits, policy, fold) if fold else in_tenths(splits, policy, addresses)
     unseen = {k for part in splits.values() for _, k in part} - {k for _, k in splits["train"]}
     if unseen:
         raise DataError(f"{format}: no training sentence of {', '.join(names[k] for k in sorted(unseen))}; add some")
@@ -75,19 +76,25 @@ def divided(format: str, parts: dict[Split, list[Labelled]], policy: str, fold: 
 
 
 def in_tenths(
-    splits: dict[Split, list[tuple[str, int]]], policy: str
-) -> tuple[dict[Split, list[tuple[str, int]]], str]:
-    """A tenth validates and, where there is nothing but train, a tenth tests. Equal sentences stay together."""
+    splits: dict[Split, list[T]], policy: str, addresses: Callable[[Sequence[T]], tuple[Any, Any]]
+) -> tuple[dict[Split, list[T]], str]:
+    """A tenth validates and, where there is nothing but train, a tenth tests; by the hashes and classes in `addresses`.
+
+    Examples of one hash stay together.
+    """
     train = splits["train"]
     if set(splits) == {"train"}:
         part = hold_out(*addresses(train), parts=2)
-        return {"train": taken(train, part == 0), "valid": taken(train, part == 1), "test": taken(train, part == 2)}, (
-            f"{policy}; {TENTHS}"
-        )
+        parts: dict[Split, list[T]] = {
+            "train": taken(train, part == 0),
+            "valid": taken(train, part == 1),
+            "test": taken(train, part == 2),
+        }
+        return parts, f"{policy}; {TENTHS}"
     if "valid" not in splits:
         part = hold_out(*addresses(train))
         splits = splits | {"train": taken(train, part == 0), "valid": taken(train, part == 1)}
-        policy += f"; valid is a tenth of train by the hash of each sentence ({(part == 1).sum():,} of {len(part):,})"
+        policy += f"; valid is a tenth of train by the hash of each ({(part == 1).sum():,} of {len(part):,})"
     if "test" not in splits:
         splits, policy = splits | {"test": []}, policy + "; there is no test split"
     return splits, policy
@@ -111,7 +118,10 @@ def in_folds(
         "valid": taken(rest, part == 1),
         "test": own,
     }
-    return found, f"{policy}; test is fold {fold}, class by class by the hash of each sentence, valid a tenth of the rest"
+    return (
+        found,
+        f"{policy}; test is fold {fold}, class by class by the hash of each sentence, valid a tenth of the rest",
+    )
 
 
 def addresses(examples: Sequence[tuple[str, int]]) -> tuple[Any, Int64[np.ndarray, "n"]]:
@@ -119,7 +129,7 @@ def addresses(examples: Sequence[tuple[str, int]]) -> tuple[Any, Int64[np.ndarra
     return shares(text for text, _ in examples), np.array([k for _, k in examples], np.int64)
 
 
-def taken(examples: Sequence[tuple[str, int]], chosen: Any) -> list[tuple[str, int]]:
+def taken(examples: Sequence[T], chosen: Any) -> list[T]:
     return [example for example, here in zip(examples, chosen.tolist()) if here]
 
 
@@ -214,7 +224,9 @@ def read_csv(file: Path) -> list[Labelled]:
         if not row:
             continue
         if len(row) != len(header):
-            raise DataError(f"{file}:{rows.line_num}: {len(row)} values where the header names {len(header)}; mend the row")
+            raise DataError(
+                f"{file}:{rows.line_num}: {len(row)} values where the header names {len(header)}; mend the row"
+            )
         found.append(complete(row[text_at], row[class_at], f"{file}:{rows.line_num}"))
     return found
 
@@ -312,4 +324,3 @@ READERS: dict[str, Callable[[Path, bool], tuple[dict[Split, list[Labelled]], str
     "TREC": read_trec,
     "text folders": read_folders,
 }
-

@@ -76,7 +76,7 @@ def table_files(path: Path) -> dict[Split | None, Path]:
     if path.is_file():
         return {None: path} if path.suffix.lower() in (".csv", ".tsv") else {}
     files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in (".csv", ".tsv")] if path.is_dir() else []
-    given: dict[Split | None, Path] = {SPLITS[p.stem.lower()]: p for p in files if p.stem.lower() in SPLITS}
+    given: dict[Split | None, Path] = {s: p for word, s in SPLITS.items() for p in files if p.stem.lower() == word}
     if "train" in given:
         return given
     return {None: files[0]} if len(files) == 1 else {}

@@ -47,7 +47,7 @@ class Vocabulary:
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
-        """Characters each unit stands for. Those an unknown unit hides are not counted, nor the later bytes of a character."""
+        """Characters each unit stands for. What an unknown one hides is not counted; a character counts with its first byte."""
         counted = [0 if i == self.unknown else width(self.unit, name) for i, name in enumerate(self.names)]
         if self.unit == "char" and self.unknown >= 0:
             counted[self.unknown] = 1

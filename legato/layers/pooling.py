@@ -23,7 +23,7 @@ class PNormPool2d(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _h _w"]:
         if isinf(self.p):
             return F.max_pool2d(x.abs(), self.size, self.stride)
-        return p_norm(windows(x, self.size, self.stride), torch.tensor(self.p, dtype=x.dtype, device=x.device))
+        return p_norm(windows(x, self.size, self.stride), self.p)
 
 
 class LearnedNormPool2d(nn.Module):
@@ -63,7 +63,7 @@ def windows(x: Float[Tensor, "b c h w"], size: int, stride: int) -> Float[Tensor
     return x.unfold(2, size, stride).unfold(3, size, stride).flatten(-2)
 
 
-def p_norm(x: Float[Tensor, "*shape taps"], p: Float[Tensor, "..."]) -> Float[Tensor, "*shape"]:
+def p_norm(x: Float[Tensor, "*shape taps"], p: float | Float[Tensor, "..."]) -> Float[Tensor, "*shape"]:
     """‖x‖ₚ over the last axis for any finite p: neither overflows nor underflows, and its gradient at 0 is 0."""
     x = x.abs()
     largest = x.amax(-1, keepdim=True).detach()  # it cancels out, so it needs no gradient

@@ -34,10 +34,6 @@ class Trace(TorchDispatchMode):
         self.overhang = 0  # positions that a window has read beyond the edge of its map, at most
         self.known: dict[int, tuple[Tensor, Reaches]] = {}  # the tensor is kept, so that its id stays its own
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled in here, and importing torch._dynamo to make sure would cost a second
-
     def picture(self, shape: Sequence[int]) -> Tensor:
         """A batch of one of this shape; of (c, h, w) it is followed what sees which pixel."""
         x = torch.empty(1, *shape, dtype=self.dtype, device="meta")

@@ -11,7 +11,7 @@ LECTURE_WINDOW = 25  # min-char-rnn prints the loss summed over so many characte
 def tally(
     probabilities: Float[Tensor, "t b v"], targets: Int[Tensor, "t b"], lengths: Int[Tensor, "v"]
 ) -> dict[str, Tensor]:
-    """Sums over units: nats, hits, units, and the characters they stand for (`lengths`). Negative targets are padding."""
+    """Sums over units: nats, hits, units, characters (`lengths`: of each unit). Negative targets are padding."""
     there = targets >= 0
     own = targets.clamp(min=0)
     p = probabilities.gather(-1, own[..., None]).squeeze(-1).double()
@@ -42,7 +42,7 @@ def scores(tally: dict[str, Tensor]) -> dict[str, float]:
 
 
 def bracket_balance(text: str, pairs: tuple[str, ...] = ("()", "[]", "{}")) -> float:
-    """Share of the brackets of generated code that are matched by their partner, in the right order; 1 if there are none."""
+    """Share of the brackets of generated code that have their partner, in the right order; 1 if there are none."""
     closes = {close: open for open, close in pairs}
     opens = set(closes.values())
     waiting: list[str] = []

@@ -61,12 +61,16 @@ class FCN(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
         """Pictures → scores of each class at each pixel."""
+        return interpolated(self.coarse(x), self.finest, *x.shape[-2:])
+
+    def coarse(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k _h _w"]:
+        """The same at the places of the finest stage that is tapped."""
         seen = walk(self.trunk, x, self.taps)
         *finer, coarsest = self.taps
         scores = self.scores[coarsest](seen[coarsest])
         for tap, onto in zip(reversed(self.taps), reversed(finer)):
             scores = self.scores[onto](seen[onto]) + self.enlarge[tap](scores, *seen[onto].shape[-2:])
-        return interpolated(scores, self.finest, *x.shape[-2:])
+        return scores
 
 
 class Enlarge(nn.Module):

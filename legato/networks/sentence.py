@@ -16,7 +16,7 @@ Logits = Float[Tensor, "b k"]
 
 
 class BagOfWords(nn.Module):
-    """The mean of the words' vectors, through a dense layer: order does not count (Iyyer et al. 2015, "deep averaging")."""
+    """The mean of the words' vectors, through a dense layer: order does not count (Iyyer et al. 2015, DAN)."""
 
     def __init__(self, embed: nn.Embedding, width: int, classes: int, drop: float) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class SentenceCNN(nn.Module):
 
 
 class SentenceRNN(nn.Module):
-    """Word after word, the class from the last state (lectures: many to one); from both ends where the stack reads both ways."""
+    """Word after word, and the class from the last state (lectures: many to one); from both last states of two ways."""
 
     def __init__(self, embed: nn.Embedding, stack: Stack, classes: int, drop: float) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def squeezenet(classes: int = 1000, channels: int = 3) -> nn.Sequential:
         fire8=Fire(384, 64, 256),                                # (b,  512,  14,  14)
         fire9=Fire(512, 64, 256),                                # (b,  512,  14,  14)
         dropout=nn.Dropout(0.5),
-        conv10=ConvRelu(512, classes, 1),                        # (b, 1000,  14,  14)
+        conv10=last(ConvRelu(512, classes, 1)),                  # (b, 1000,  14,  14)
         average=GlobalAverage(),                                 # (b, 1000)
     )  # fmt: skip
 
@@ -68,10 +68,18 @@ def squeezenet1_0(classes: int = 1000, channels: int = 3) -> nn.Sequential:
         pool8=halve(),                                           # (b,  512,  13,  13)
         fire9=Fire(512, 64, 256),                                # (b,  512,  13,  13)
         dropout=nn.Dropout(0.5),
-        conv10=ConvRelu(512, classes, 1),                        # (b, 1000,  13,  13)
+        conv10=last(ConvRelu(512, classes, 1)),                  # (b, 1000,  13,  13)
         average=GlobalAverage(),                                 # (b, 1000)
     )  # fmt: skip
 
 
 def halve() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+
+def last(layer: ConvRelu) -> ConvRelu:
+    """As the authors draw its weights, N(0, 0.01): features are large, and a class rectified to 0 everywhere stays there."""
+    nn.init.normal_(layer.conv.weight, std=0.01)
+    assert layer.conv.bias is not None
+    nn.init.zeros_(layer.conv.bias)
+    return layer

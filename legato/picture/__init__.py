@@ -2,6 +2,7 @@
 
 Every function returns a PIL image, which notebooks show by themselves; `save` writes it. The same values give the same
 bytes on every machine: fonts come with the package, and nothing reads a clock, a locale or a user's settings.
+Boxes, masks, label maps and skeletons are drawn on pictures by `legato.picture.overlays`.
 """
 
 from legato.picture.card import card

@@ -21,7 +21,8 @@ from legato.recurrent.fast import Compiled, compiled_program, packed_forward, ro
 from legato.recurrent.stack import States
 from legato.recurrent.trace import Reading, Untraceable
 
-Ids = Int[Tensor, "t b"]
+Prompt = Int[Tensor, "p b"]
+Text = Int[Tensor, "t b"]
 Uniforms = Float[Tensor, "t b"]
 
 
@@ -30,11 +31,11 @@ def sample(
     cells: Sequence[Cell],
     table: Float[Tensor, "v i"],
     head: nn.Linear,
-    prompt: Ids,
+    prompt: Prompt,
     uniforms: Uniforms,
     temperature: float = 1.0,
     states: States | None = None,
-) -> tuple[Ids, States]:
+) -> tuple[Text, States]:
     """`len(uniforms)` letters after a prompt, and the states: step by step, obviously right.
 
     `table` holds each letter's vector; the cells lie on top of one another; temperature 0 takes the likeliest.
@@ -81,18 +82,19 @@ class Sampler:
 
     @torch.no_grad()
     def prepared(self) -> list["Layer"]:
-        p = self.precision
+        p, width = self.precision, self.cells[0].width
+        for cell in self.cells[1:]:
+            if not cell.inputs == cell.width == width:
+                name = type(cell).__name__
+                raise Untraceable(f"a {name} of {cell.inputs} inputs, {cell.width} wide, is not as wide as what is below it")
         lowest = Reading(self.cells[0], self.table, lambda x, w, b: gemm.linear(x, w, b, p))
         others = [Reading(cell, None) for cell in self.cells[1:]]
-        for cell in self.cells[1:]:
-            if cell.inputs != cell.width:
-                raise Untraceable(f"a {type(cell).__name__} of {cell.inputs} inputs is not as wide as what is below it")
         return [Layer(reading, compiled_program(reading, p), p) for reading in (lowest, *others)]
 
     @torch.no_grad()
     def __call__(
-        self, prompt: Ids, uniforms: Uniforms, temperature: float = 1.0, states: States | None = None
-    ) -> tuple[Ids, States]:
+        self, prompt: Prompt, uniforms: Uniforms, temperature: float = 1.0, states: States | None = None
+    ) -> tuple[Text, States]:
         """Letters after the prompt (t, b), and the states; see `sample`."""
         if not self.layers:
             return sample(self.cells, self.table, self.head, prompt, uniforms, temperature, states)

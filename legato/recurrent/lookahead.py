@@ -20,7 +20,7 @@ class Lookahead(nn.Module):
         super().__init__()
         self.forth, self.back, self.chunk, self.ahead, self.scan = forth, back, chunk, ahead, scan
 
-    def forward(self, xs: Xs, state: State | None = None) -> tuple[Float[Tensor, "t b 2n"], State]:
+    def forward(self, xs: Xs, state: State | None = None) -> tuple[Float[Tensor, "t b m"], State]:
         hs, state = self.scan(self.forth, xs, state)
         size = self.chunk + self.ahead
         windows = [xs[start : start + size] for start in range(0, len(xs), self.chunk)]
@@ -37,12 +37,12 @@ class Lookahead(nn.Module):
         hs, _ = self.scan(self.back, batch, mask=mask_of(lengths, size), reverse=True)
         return [h[: min(len(w), self.chunk)] for h, w in zip(hs.chunk(len(windows), dim=1), windows)]
 
-    def push(self, xs: Xs, state: State | None) -> tuple[Float[Tensor, "c b 2n"], State]:
+    def push(self, xs: Xs, state: State | None) -> tuple[Float[Tensor, "c b m"], State]:
         """One chunk, with the `ahead` steps after it in sight: what comes out of it, and the state at its end."""
         hs, state = self.scan(self.forth, xs[: self.chunk], state)
         back, _ = self.scan(self.back, xs, reverse=True)
         return torch.cat((hs, back[: self.chunk]), dim=-1), state
 
 
-def padded(xs: Xs, size: int) -> Xs:
+def padded(xs: Xs, size: int) -> Float[Tensor, "{size} b i"]:
     return torch.cat((xs, xs.new_zeros(size - len(xs), *xs.shape[1:]))) if len(xs) < size else xs

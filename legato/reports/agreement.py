@@ -12,7 +12,7 @@ POINTS, PANELS = 512, 8
 
 def section(trained: Trained) -> Section | None:
     split = trained.split
-    if split is None or trained.tally("squared") is None:
+    if split is None or "sum_squares" not in trained.tally:
         return None
     count = len(trained.task.examples(split))
     indices = torch.linspace(0, count - 1, min(POINTS, count)).long().tolist()

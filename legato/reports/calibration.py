@@ -6,7 +6,7 @@ from legato.reports.trained import Trained
 
 
 def section(trained: Trained) -> Section | None:
-    by_confidence = trained.tally("calibration")
+    by_confidence = trained.tally.get("calibration")
     if by_confidence is None or by_confidence.sum() == 0:
         return None
     drawn = picture.reliability(by_confidence, f"Calibration on {trained.split}")

@@ -16,7 +16,7 @@ MOST_BARS = 40
 def section(trained: Trained) -> Section | None:
     learnt = getattr(trained.task, "learnt", None)
     counted = getattr(learnt, "examples", None) or [len(trained.task.examples(split)) for split in SPLITS]
-    sizes: list[tuple[str, Cell]] = [(f"{split} examples", count) for split, count in zip(SPLITS, counted)]
+    sizes: list[tuple[str, Cell]] = [(split, count) for split, count in zip(SPLITS, counted)]
     parts: list[Part] = []
     if policy := getattr(learnt, "policy", ""):
         parts.append(paragraph(policy))
@@ -35,11 +35,14 @@ def others(learnt: Any) -> list[tuple[str, Cell]]:
     if not dataclasses.is_dataclass(learnt):
         return []
     found = [(f.name, getattr(learnt, f.name)) for f in dataclasses.fields(learnt) if f.name not in TOLD]
-    return [(name.replace("_", " "), line_of(value)) for name, value in found if value not in ("", None, ())]
+    plain = [
+        (name, value) for name, value in found if isinstance(value, str | int | float | tuple) and value not in ("", ())
+    ]
+    return [(name.replace("_", " "), line_of(value)) for name, value in plain]
 
 
 def line_of(value: Any) -> Cell:
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         more = f" … ({len(value):,})" if len(value) > 8 else ""
         return ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value[:8]) + more
-    return value if isinstance(value, str | int | float) else str(value)
+    return str(value) if isinstance(value, bool) else value

@@ -30,7 +30,7 @@ def section(trained: Trained) -> Section | None:
         f"{len(tiles)} examples of the first batch of the first epoch, each {size} numbers from {low:.2f} to {high:.2f}"
         + (", here stretched to the range from black to white." if outside else ".")
     )
-    return Section("First batch", [Figure("first_batch", picture.sheet(tiles, 10, "As the network sees them"), note)])
+    return Section("First batch", [Figure("first_batch", picture.sheet(tiles, title="As the network sees them"), note)])
 
 
 def batch(trained: Trained, most: int) -> tuple[list[int], Any, Any]:

@@ -53,10 +53,10 @@ class Trained:
     def evaluation(self) -> Evaluation | None:
         return self.evaluations[self.split] if self.split else None
 
-    def tally(self, name: str) -> Tensor | None:
-        """A sum of the evaluation, on the CPU; None where the task has no such sum."""
-        found = self.evaluation.tally.get(name) if self.evaluation else None
-        return None if found is None else found.cpu()
+    @property
+    def tally(self) -> dict[str, Tensor]:
+        """The sums of the evaluation, on the CPU."""
+        return {name: t.cpu() for name, t in self.evaluation.tally.items()} if self.evaluation else {}
 
     @property
     def parameters(self) -> int:

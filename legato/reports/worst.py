@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
-
 from legato import picture
 from legato.picture.style import percent
-from legato.reports.page import Figure, Section, table
+from legato.reports.page import Figure, Section, paragraph, table
 from legato.reports.trained import Trained, image_in, said
 from legato.task import Decoding, Split
-from legato.values import Image
 
-MOST = 60  # pictures
-COLUMNS = 10
+MOST, LEAST_CERTAIN = 60, 20  # pictures of errors; of right answers where there are no errors
+TEXT = 300  # letters of an input that is text
 
 
 def section(trained: Trained) -> Section | None:
@@ -21,61 +18,49 @@ def section(trained: Trained) -> Section | None:
     if split is None or evaluation is None or not evaluation.worst:
         return None
     indices = [i for _, i in evaluation.worst[:MOST]]
-    if "confusion" in evaluation.tally:
-        return misclassified(trained, split, indices)
-    return misjudged(trained, split, indices)
+    return (misclassified if "confusion" in evaluation.tally else misjudged)(trained, split, indices)
 
 
-def misclassified(trained: Trained, split: Split, indices: Sequence[int]) -> Section | None:
-    """Pictures with true → predicted class and how probable the network holds what it says."""
+def misclassified(trained: Trained, split: Split, indices: Sequence[int]) -> Section:
+    """True → predicted class, and how probable the network holds what it says."""
     _, targets, probabilities = trained.outputs(split, indices)
-    names = trained.names(probabilities.shape[1])
+    names, examples = trained.names(probabilities.shape[1]), trained.task.examples(split)
     confidence, predicted = probabilities.float().max(dim=1)
     judged = list(zip(indices, targets.tolist(), predicted.tolist(), confidence.tolist()))
     wrong = [one for one in judged if one[1] != one[2]]
-    shown = wrong or judged[: 2 * COLUMNS]
-    lines = [
-        (f"{names[true]} → {names[said_]}" if true != said_ else names[true], sure) for _, true, said_, sure in shown
-    ]
-    captions = [f"{line}\n{percent(sure)}" for line, sure in lines]
-    errors = int(trained.evaluation.scores.get("errors", len(wrong))) if trained.evaluation else len(wrong)
-    title = (
-        f"The worst {len(wrong)} of {errors:,} errors on {split}"
-        if wrong
-        else f"No errors on {split}: the least certain"
+    shown = wrong or judged[:LEAST_CERTAIN]
+    captions = [f"{names[true]}{f' → {names[guess]}' * (true != guess)}\n{percent(p)}" for _, true, guess, p in shown]
+    errors = trained.evaluations[split].scores.get("errors", len(wrong))
+    note = "True class → predicted class, and the probability of what is predicted; the least probable truth first."
+    return exhibited(
+        trained, [examples[i][0] for i, *_ in shown], captions, heading(len(wrong), int(errors), split), note
     )
-    if len(wrong) == errors and wrong:
-        title = f"All {errors} errors on {split}" if errors > 1 else f"The one error on {split}"
-    note = "True class → predicted class, and the probability given to the prediction; the least probable truth first."
-    return gallery(trained, split, [i for i, *_ in shown], captions, title, note)
 
 
-def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section | None:
+def heading(shown: int, errors: int, split: Split) -> str:
+    if not shown:
+        return f"No errors on {split}: the least certain"
+    if shown == errors:
+        return f"All {errors:,} errors on {split}" if errors > 1 else f"The one error on {split}"
+    return f"The worst {shown:,} of {errors:,} errors on {split}"
+
+
+def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section:
     """What is true and what the network says, where there is more to say than one class."""
     inputs, _, outputs = trained.outputs(split, indices)
-    examples = trained.task.examples(split)
-    predictions = trained.task.predict(outputs, inputs, Decoding())
-    targets = [examples[i][1] for i in indices]
-    names = trained.names(next((len(t) for t in targets if isinstance(t, Tensor) and t.dim() == 1), 0))
-    pairs = [(said(target, names), said(prediction, names)) for target, prediction in zip(targets, predictions)]
-    title = f"The worst {len(indices)} on {split}"
-    if image_in(examples[indices[0]][0]) is None:
-        rows = [(said(examples[i][0], names)[:300], *pair) for i, pair in zip(indices[:20], pairs)]
-        return Section("Worst errors", [table(["input", "true", "predicted"], rows)])
-    captions = [f"true: {true}\n{prediction}" for true, prediction in pairs]
-    return gallery(
-        trained, split, indices, captions, title, "What is true, and below it what the network says; the worst first."
-    )
+    task, chosen = trained.task, [trained.task.examples(split)[i] for i in indices]
+    drawn = [task.draw(x, one) for (x, _), one in zip(chosen, task.predict(outputs, inputs, Decoding()))]
+    words = [one if isinstance(one, str) else "" for one in drawn]
+    captions = [f"true: {said(target, task.names)}\n{one}".strip() for (_, target), one in zip(chosen, words)]
+    shown = [x if isinstance(one, str) else one for (x, _), one in zip(chosen, drawn)]
+    note = "What is true, and what the network says; the worst first."
+    return exhibited(trained, shown, captions, f"The worst {len(indices)} on {split}", note)
 
 
-def gallery(
-    trained: Trained, split: Split, indices: Sequence[int], captions: Sequence[str], title: str, note: str
-) -> Section | None:
-    examples: Any = trained.task.examples(split)
-    images: list[tuple[Image | Tensor, str]] = []
-    for i, caption in zip(indices, captions):
-        if (image := image_in(examples[i][0])) is not None:
-            images.append((image, caption))
-    if not images:
-        return None
-    return Section("Worst errors", [Figure("worst", picture.sheet(images, min(COLUMNS, len(images)), title), note)])
+def exhibited(trained: Trained, inputs: Sequence[Any], captions: Sequence[str], title: str, note: str) -> Section:
+    """The pictures in these inputs, each with its caption; a table where there are none."""
+    found = [(image, caption) for x, caption in zip(inputs, captions) if (image := image_in(x)) is not None]
+    if found:
+        return Section("Worst errors", [Figure("worst", picture.sheet(found, title=title), note)])
+    rows = [(said(x, trained.task.names)[:TEXT], *caption.split("\n")) for x, caption in zip(inputs, captions)]
+    return Section("Worst errors", [paragraph(f"{title}. {note}"), table(["input", "", ""], rows)])

@@ -78,8 +78,8 @@ class Windows(Sequence[tuple[Ids, Ids]]):
 class Language(Task[Text | Ids, Ids, CharRNN]):
     """A text read unit by unit, each time with a guess at the next one; trained, it writes.
 
-    A batch is `batch_size` places of the text, far apart, that go on where the last batch left them: the state is carried,
-    the gradient goes back no further than a window (truncated backpropagation through time).
+    A batch is `batch_size` places of the text, far apart, that go on where the last batch left them: the state is
+    carried, the gradient goes back no further than a window (truncated backpropagation through time).
     """
 
     data: str = ""
@@ -117,7 +117,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
 
     # data
     def adapt(self) -> "Language":
-        """Raises DataError for a text that is shorter than a window, UsageError for choices that do not fit together."""
+        """Raises DataError for a text shorter than a window, UsageError for a stride that does not fit in it."""
         found = corpus(self.data)
         stride = self.stride or self.window
         if not 1 <= stride <= self.window:

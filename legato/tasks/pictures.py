@@ -93,7 +93,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         size = self.size or entry.size or max(found.splits["train"].size(0)[:2])
         registry.check_size(name, size)
         channels = published.channels if published else found.channels
-        augmentation = recommended.augmentation(found, size) if self.augmentation == "auto" else self.augmentation
+        augmentation = recommended.augmentation(found, size, name) if self.augmentation == "auto" else self.augmentation
         load = variation(augmentation).load_size(size)
         splits = {split: loaded(self.data, self.fold, split, load, channels) for split in SPLITS}
         mean, sd = (published.mean, published.sd) if published else statistics(splits["train"])
@@ -118,8 +118,8 @@ class PictureTask(Task[Image, Any, nn.Module]):
         known = self.known
         train, valid, test = known.examples
         lines = [
-            f"{self.data}: {known.format}, {len(known.names)} {PLURAL[self.kind]}, {train} train, {valid} valid, {test} test; "
-            f"{known.policy}",
+            f"{self.data}: {known.format}, {len(known.names)} {PLURAL[self.kind]}, "
+            f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
             f"{self.name} by {self.network} at {known.channels} × {known.size} × {known.size}, "
             f"variations: {self.augmentation}",
         ]
@@ -204,7 +204,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         return f"{self.start_from}: {copy_fitting(net, donor.best(), self.start_from)}"
 
     def recipe(self) -> Recipe:
-        return recommended.recipe(self.network, self.known.examples[0], self.start_from, self.freeze)
+        return recommended.recipe(self.network, self.known.size, self.start_from, self.freeze)
 
     # use
     def read_input(self, source: str) -> Image:

@@ -271,7 +271,8 @@ def survey(
     Raises DataError where no pixel has a class.
     """
     counts = torch.zeros(256, dtype=torch.int64)
-    sums, squares, pixels, short = 0.0, 0.0, 0, 1 << 30
+    sums = squares = torch.zeros(train.channels, dtype=torch.float64)
+    pixels, short = 0, 1 << 30
     for i in range(0, len(train), max(1, len(train) // LOOKED_AT)):
         image, labels = train[i]
         values = image.pixels.flatten(1).double() / 255
@@ -280,8 +281,8 @@ def survey(
         counts += torch.bincount(labels.labels.flatten().long(), minlength=256)
     if not counts[:VOID].any():
         raise DataError(f"{train.pairs[0][1]}: no pixel of these masks has a class; check the legend")
-    mean = torch.as_tensor(sums) / pixels
-    sd = (torch.as_tensor(squares) / pixels - mean.square()).clamp(min=1e-6).sqrt()
+    mean = sums / pixels
+    sd = (squares / pixels - mean.square()).clamp(min=1e-6).sqrt()
     return tuple(counts[: len(train.legend.names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short
 
 

@@ -33,7 +33,7 @@ def tiled(net: nn.Module, pixels: Float[Tensor, "b c h w"], core: int = CORE, ma
 def reach_of(net: nn.Module, channels: int) -> int:
     """Pixels that an output of net sees beside its own: what one of its parts says, or what is traced."""
     told = (part.reach for part in net.modules() if isinstance(getattr(part, "reach", None), int))
-    return next(told, 0) or receptive_field(net, (channels, CORE, CORE))  # type: ignore[arg-type, return-value]
+    return next(told, 0) or receptive_field(net, (channels, CORE, CORE))  # type: ignore[return-value]
 
 
 def grid(pixels: int) -> int:

@@ -31,7 +31,8 @@ def copy_fitting(net: nn.Module, weights: Mapping[str, Tensor], where: str) -> T
     if not any(k in fits for k, _ in net.named_parameters()):
         raise UsageError(f"--start-from {where}: none of its tensors fits; name with --network what it was made with")
     net.load_state_dict(fits, strict=False)
-    return Transfer(sorted(fits), [k for k in own if k not in fits], [k for k in weights if k not in fits])
+    fresh = [name for name, _ in net.named_parameters() if name not in fits]
+    return Transfer(sorted(fits), fresh, [name for name in weights if name not in fits])
 
 
 def freeze_stages(net: nn.Module, stages: str) -> None:

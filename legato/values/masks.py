@@ -140,17 +140,16 @@ def pack_runs(counts: Sequence[int]) -> str:
 # polygons
 def from_polygons(polygons: Sequence[Polygon], height: int, width: int) -> Bitmap:
     """The pixels whose centres lie inside an odd number of these outlines."""
-    inside = np.zeros((height, width + 1), dtype=np.int64)
+    edges = [np.asarray(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
+    ends = np.concatenate([np.zeros((0, 4)), *(np.hstack([p, np.roll(p, -1, axis=0)]) for p in edges)])
+    x0, y0, x1, y1 = ends.T[..., None]
     rows = np.arange(height) + 0.5
-    for polygon in polygons:
-        start = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-        for (x0, y0), (x1, y1) in zip(start, np.roll(start, -1, axis=0)):
-            crossed = np.flatnonzero((np.minimum(y0, y1) <= rows) & (rows < np.maximum(y0, y1)))
-            if len(crossed):
-                x = x0 + (rows[crossed] - y0) * (x1 - x0) / (y1 - y0)
-                first = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)  # first pixel whose centre is right of it
-                inside[crossed, first] += 1
-    return torch.from_numpy(np.cumsum(inside[:, :width], axis=1) % 2 == 1)
+    edge, row = np.nonzero((np.minimum(y0, y1) <= rows) & (rows < np.maximum(y0, y1)))  # which one crosses which row
+    x = (x0 + (rows - y0) * (x1 - x0) / np.where(y1 == y0, 1, y1 - y0))[edge, row]
+    first = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)  # the first pixel whose centre lies right of it
+    crossed = np.zeros((height, width + 1), dtype=np.uint8)
+    np.bitwise_xor.at(crossed, (row, first), 1)
+    return torch.from_numpy(np.bitwise_xor.accumulate(crossed[:, :width], axis=1).astype(bool))
 
 
 def to_polygons(bitmap: Bitmap) -> list[list[float]]:

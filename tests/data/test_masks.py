@@ -96,7 +96,7 @@ def test_errors_name_the_file_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"coloured, and no legend .* add class_dict.csv"):
         masks.read(tmp_path)
     (tmp_path / "class_dict.csv").write_text("night,0,0,999\n")
-    with pytest.raises(DataError, match="class_dict.csv, line 1: .* from 0 to 255"):
+    with pytest.raises(DataError, match=r"class_dict.csv, line 1: .* from 0 to 255"):
         masks.read(tmp_path)
     (tmp_path / "class_dict.csv").write_text("night,0,200,0\n")
     picture(tmp_path / "images" / "0.png", (13, 8))

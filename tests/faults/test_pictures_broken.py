@@ -100,6 +100,7 @@ def test_tables(tmp_path, text, told):
     line = fault(file)
     assert told in line
     assert ":" not in told[:1] or line.startswith(str(file)), "file and line come first"
+    assert fault(tmp_path) == line, "the folder of a single table is that table"
 
 
 def test_a_class_that_only_the_test_has(tmp_path):

@@ -33,4 +33,5 @@ def everything(scan, cell, xs, state, **how):
 
 
 def relative(a: Tensor, b: Tensor) -> float:
+    a, b = a.detach(), b.detach()
     return float((a.double() - b.double()).norm() / b.double().norm().clamp(min=1e-300))

@@ -99,7 +99,7 @@ def test_it_learns_measures_and_predicts_and_the_record_is_the_task(folder, tmp_
     assert found.scores["accuracy"] == 1
     assert len(found.worst) == 3
     assert from_json(Classify, json.loads(json.dumps(to_json(task))), "x") == task == run.task()
-    trained = api.Trained(run, CPU)
+    trained = api.Trained(run, "cpu")
     [answer] = trained.predict(folder / "test" / "right" / "3.png")
     assert answer["class"] == "right"
     assert json.loads(json.dumps(answer)) == answer
@@ -122,7 +122,7 @@ def test_labels_and_numbers_from_tables(tables, tmp_path):
         net = fit(task, recipe, run, CPU)
         assert evaluate(task, net, "valid", recipe, CPU).scores[score] > 0.8
         image, _ = task.examples("valid")[0]
-        [answer] = api.Trained(run, CPU).answer([image], Decoding())
+        [answer] = api.Trained(run, "cpu").answer([image], Decoding())
         json.dumps(answer)
 
 

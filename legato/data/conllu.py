@@ -1,0 +1,158 @@
+"""Sentences with a tag for each word: CoNLL-U, the older CoNLL columns, JSONL. In three splits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from legato.data.policy import SPLITS
+from legato.data.sentences import in_tenths, json_object, lines
+from legato.data.splits import shares
+from legato.data.text_files import decoded, hidden
+from legato.errors import DataError, UsageError, nearest
+from legato.task import Split
+
+Tagged = tuple[tuple[str, ...], tuple[str, ...]]  # words, and their tags
+COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}  # of CoNLL-U, whose second column is the word
+SUFFIXES = (".conllu", ".conll", ".iob", ".iob2", ".tsv", ".txt", ".jsonl")
+WORDS, TAGS = ("words", "tokens"), ("tags", "labels", "pos", "ner_tags", "pos_tags")  # keys of JSONL
+
+
+@dataclass(frozen=True, eq=False)
+class TaggedSet:
+    """A data set as read: the tags there are, and the sentences of each split."""
+
+    format: str
+    names: tuple[str, ...]
+    splits: dict[Split, list[Tagged]]
+    policy: str
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256(repr((self.names, self.splits)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read(path: Path, column: str = "upos") -> TaggedSet:
+    """A file, or a folder with files whose names say train, dev or valid, test.
+
+    `column`: of CoNLL-U upos, xpos or deprel; of other columns the last is the tag. Raises DataError naming file and
+    line for what is no such table, UsageError for a column that is none.
+    """
+    if column not in COLUMNS:
+        raise UsageError(f"--column {column}: no such column of CoNLL-U{nearest(column, COLUMNS)}")
+    files = split_files(path)
+    parts: dict[Split, list[Tagged]] = {split: list(read_file(file, column)) for split, file in files.items()}
+    for split, file in files.items():
+        if not parts[split]:
+            raise DataError(f"{file}: no sentences")
+    policy = ", ".join(file.name for file in files.values())
+    splits, policy = in_tenths(parts, policy, addresses)
+    names = tuple(sorted({tag for _, tags in splits["train"] for tag in tags}))
+    format = "CoNLL-U" if files["train"].suffix == ".conllu" else files["train"].suffix.removeprefix(".")
+    return TaggedSet(format, names, splits, policy)
+
+
+def split_files(path: Path) -> dict[Split, Path]:
+    """{"train": …-train.conllu, …}, or {"train": the only file}."""
+    if path.is_file():
+        return {"train": path}
+    if not path.is_dir():
+        raise DataError(f"{path}: not found; name a CoNLL file, or a folder with train, dev and test")
+    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and not hidden([p.name])]
+    given: dict[Split, Path] = {split: p for p in files if (split := split_of(p.stem))}
+    if "train" in given:
+        return {split: given[split] for split in ("train", "valid", "test") if split in given}
+    if len(files) == 1:
+        return {"train": files[0]}
+    raise DataError(f"{path}: none of its {len(files)} files is called train; call one train.conllu, or name a file")
+
+
+def split_of(stem: str) -> Split | None:
+    """en_ewt-ud-dev → valid."""
+    names: dict[str, Split] = {**SPLITS, "dev": "valid", "testa": "valid", "testb": "test"}
+    parts = stem.lower().replace("-", " ").replace("_", " ").replace(".", " ").split()
+    return next((names[part] for part in reversed(parts) if part in names), None)
+
+
+def addresses(examples: Sequence[Tagged]) -> tuple[Any, Int64[np.ndarray, "n"]]:
+    """The hash of each sentence; all are one stratum."""
+    return shares(" ".join(words) for words, _ in examples), np.zeros(len(examples), np.int64)
+
+
+def read_file(file: Path, column: str) -> Iterator[Tagged]:
+    if file.suffix.lower() == ".jsonl":
+        return read_jsonl(file)
+    return read_columns(file, column, is_conllu(file))
+
+
+def is_conllu(file: Path) -> bool:
+    """By its ending, or by ten columns of which the first is a number."""
+    if file.suffix.lower() == ".conllu":
+        return True
+    first = next((line for line in decoded(file).split("\n") if line.strip() and not line.startswith("#")), "")
+    cells = first.split("\t")
+    return len(cells) == 10 and cells[0].isdecimal()
+
+
+def read_columns(file: Path, column: str, conllu: bool) -> Iterator[Tagged]:
+    """A word a line, an empty line between sentences. CoNLL-U: no contractions (1-2), no empty nodes (1.1).
+
+    Without comments of its own kind, an older file may mark documents by -DOCSTART-.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in lines_and_ends(file):
+        if not line.strip():
+            if words:
+                yield tuple(words), tuple(tags)
+            words, tags = [], []
+        elif not ((conllu and line.startswith("#")) or line.startswith("-DOCSTART-")):
+            cells = line.split("\t") if "\t" in line else line.split()
+            if conllu and not cells[0].isdecimal():
+                check_id(cells[0], file, number)
+                continue
+            word, tag = cells_of(cells, COLUMNS[column] if conllu else None, f"{file}:{number}")
+            words.append(word)
+            tags.append(tag)
+
+
+def lines_and_ends(file: Path) -> Iterator[tuple[int, str]]:
+    """Each line with its number, and an empty one at the end. Raises DataError for a file that says nothing."""
+    lines(file)
+    yield from enumerate([*decoded(file).split("\n"), ""], 1)
+
+
+def cells_of(cells: list[str], at: int | None, where: str) -> tuple[str, str]:
+    """The word and its tag: of CoNLL-U the second column and column `at`, else the first and the last."""
+    if at is None:
+        if len(cells) < 2:
+            raise DataError(f"{where}: one column only; a line needs a word and its tag")
+        return cells[0], cells[-1]
+    if len(cells) != 10:
+        raise DataError(f"{where}: {len(cells)} columns, CoNLL-U has 10, parted by tabs; mend the line")
+    if cells[at] in ("_", ""):
+        raise DataError(f"{where}: no tag in column {at + 1}; choose another with --column, or mend the line")
+    return cells[1], cells[at]
+
+
+def check_id(cell: str, file: Path, number: int) -> None:
+    if not all(part.isdecimal() for part in cell.replace(".", "-").split("-")):
+        raise DataError(f"{file}:{number}: {cell[:20]!r} where CoNLL-U has the number of a word; mend the line")
+
+
+def read_jsonl(file: Path) -> Iterator[Tagged]:
+    """An object a line: {"words": […], "tags": […]}."""
+    for number, line in lines(file):
+        row = json_object(file, number, line)
+        words = next((row[k] for k in WORDS if k in row), None)
+        tags = next((row[k] for k in TAGS if k in row), None)
+        if not isinstance(words, list) or not isinstance(tags, list):
+            raise DataError(f"{file}:{number}: needs lists words and tags, has {', '.join(row)}")
+        if len(words) != len(tags):
+            raise DataError(f"{file}:{number}: {len(words)} words but {len(tags)} tags; a word has one tag")
+        if words:
+            yield tuple(map(str, words)), tuple(map(str, tags))

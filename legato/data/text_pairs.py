@@ -1,0 +1,151 @@
+"""Sentences in two languages: parallel files, TSV, JSONL. In three splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from legato.data.policy import SPLITS
+from legato.data.sentences import in_tenths, json_object, lines
+from legato.data.splits import shares
+from legato.data.text_files import hidden, lines_of
+from legato.errors import DataError, UsageError
+from legato.task import Split
+
+Pair = tuple[str, str]  # a sentence, and the same in the other language
+TABLES = (".tsv", ".jsonl")
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """A data set as read: which languages, and the pairs of each split."""
+
+    format: str
+    languages: tuple[str, str]
+    splits: dict[Split, list[Pair]]
+    policy: str
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256(repr((self.languages, self.splits)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read(path: Path, source: str = "", target: str = "") -> PairSet:
+    """A folder of parallel files, train.de and train.en, …; or a TSV or JSONL file, or a folder of those by split.
+
+    `source`, `target`: languages, that is, endings of files, columns of a TSV with a header, or keys of JSONL; empty
+    where there are just two. Raises DataError with both counts where parallel files are not equally long.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: not found; name a folder of parallel files, a TSV or a JSONL")
+    tables = table_files(path)
+    if tables:
+        format = "TSV" if tables["train"].suffix.lower() == ".tsv" else "JSONL"
+        languages, parts = read_tables(tables, source, target)
+        policy = ", ".join(file.name for file in tables.values())
+    else:
+        format = "parallel files"
+        languages, parts = read_parallel(path, source, target)
+        policy = f"{', '.join(parts)} as in the names of the files"
+    splits, policy = in_tenths(parts, policy, addresses)
+    return PairSet(format, languages, splits, policy)
+
+
+def table_files(path: Path) -> dict[Split, Path]:
+    """{"train": train.tsv, …}, or {"train": the only table}."""
+    if path.is_file():
+        return {"train": path} if path.suffix.lower() in TABLES else {}
+    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in TABLES]
+    given: dict[Split, Path] = {SPLITS[p.stem.lower()]: p for p in files if p.stem.lower() in SPLITS}
+    return given if "train" in given else {"train": files[0]} if len(files) == 1 else {}
+
+
+def read_tables(files: dict[Split, Path], source: str, target: str) -> tuple[tuple[str, str], dict[Split, list[Pair]]]:
+    read = read_tsv if files["train"].suffix.lower() == ".tsv" else read_jsonl
+    found = {split: read(file, source, target) for split, file in files.items()}
+    return found["train"][0], {split: pairs for split, (_, pairs) in found.items()}
+
+
+def read_tsv(file: Path, source: str, target: str) -> tuple[tuple[str, str], list[Pair]]:
+    """Two columns; a header is read if its languages are named, else every line is a pair."""
+    rows = [(number, line.split("\t")) for number, line in lines(file)]
+    at, languages, rows = (0, 1), ("first", "second"), rows
+    header = [cell.strip() for cell in rows[0][1]]
+    if source or target:
+        for name in (source, target):
+            if name not in header:
+                raise DataError(
+                    f"{file}:1: no column {name!r} among {', '.join(header)}; --source and --target name two"
+                )
+        at, languages, rows = (header.index(source), header.index(target)), (source, target), rows[1:]
+    pairs = []
+    for number, cells in rows:
+        if len(cells) != len(header) or len(cells) < 2:
+            raise DataError(
+                f"{file}:{number}: {len(cells)} columns, the first line has {len(header)}; mend the line"
+            )
+        pairs.append((cells[at[0]].strip(), cells[at[1]].strip()))
+    return languages, pairs
+
+
+def read_jsonl(file: Path, source: str, target: str) -> tuple[tuple[str, str], list[Pair]]:
+    """An object a line, with a key for each language: {"de": …, "en": …} or {"source": …, "target": …}."""
+    pairs = []
+    for number, line in lines(file):
+        row = json_object(file, number, line)
+        if not source and not target and len(row) == 2:
+            source, target = ("source", "target") if {"source", "target"} == set(row) else tuple(row)
+        if source not in row or target not in row:
+            raise DataError(
+                f"{file}:{number}: has {', '.join(row)}; name two that every line has with --source, --target"
+            )
+        pairs.append((str(row[source]).strip(), str(row[target]).strip()))
+    return (source, target), pairs
+
+
+def read_parallel(path: Path, source: str, target: str) -> tuple[tuple[str, str], dict[Split, list[Pair]]]:
+    """train.de beside train.en: line i of one is line i of the other."""
+    if not path.is_dir():
+        raise DataError(f"{path}: neither TSV nor JSONL; name a folder of parallel files such as train.de and train.en")
+    files = {(split, p.suffix[1:]): p for p in sorted(path.iterdir()) if p.suffix and (split := split_of(p))}
+    there = sorted({language for _, language in files})
+    if not source and not target and len(there) == 2:
+        source, target = there
+    for flag, language in (("--source", source), ("--target", target)):
+        if language not in there:
+            raise UsageError(f"{flag} {language or '?'}: name one of the languages there, {', '.join(there) or 'none'}")
+    parts: dict[Split, list[Pair]] = {}
+    for split in ("train", "valid", "test"):
+        if (split, source) in files and (split, target) in files:
+            parts[split] = parallel(files[split, source], files[split, target])
+    if "train" not in parts:
+        raise DataError(
+            f"{path}: no train.{source} beside train.{target}; legato reads train, valid and test by these names"
+        )
+    return (source, target), parts
+
+
+def split_of(file: Path) -> Split | None:
+    """test2016.de → test."""
+    if hidden([file.name]):
+        return None
+    return SPLITS.get(file.stem.lower().rstrip("0123456789_-."))
+
+
+def parallel(source: Path, target: Path) -> list[Pair]:
+    """Line by line. Raises DataError with both counts where they differ; a pair with an empty side is left out."""
+    left, right = lines_of(source), lines_of(target)
+    if len(left) != len(right):
+        raise DataError(
+            f"{source} has {len(left):,} lines, {target} has {len(right):,}; they must be translations line by line"
+        )
+    return [(a.strip(), b.strip()) for a, b in zip(left, right) if a.strip() and b.strip()]
+
+
+def addresses(examples: Sequence[Pair]) -> tuple[Any, Int64[np.ndarray, "n"]]:
+    """The hash of each source; all are one stratum."""
+    return shares(source for source, _ in examples), np.zeros(len(examples), np.int64)

@@ -1,0 +1,270 @@
+"""Where are this person's joints?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from legato.data import augment as variations
+from legato.data import poses
+from legato.data.decode import fit, read_image, with_channels
+from legato.draws import Draws
+from legato.errors import UsageError, nearest
+from legato.layers.normalize import with_normalization
+from legato.layers.stages import stages
+from legato.metrics import pose as measures
+from legato.networks import registry, weights
+from legato.networks.deeppose import DeepPose, Integral, Refinement, Regression
+from legato.networks.fcn import fcn, fully_convolutional
+from legato.picture import overlays
+from legato.recipe import Recipe
+from legato.run import Run
+from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks.transfer import copy_fitting
+from legato.values import Image, Keypoints
+from legato.values.keypoints import LSP, from_json, truth
+
+NETWORKS = ("integral", "deeppose")
+LEAST_ERROR = 0.03  # of the picture's side: standard deviation of the errors that refinements are trained on
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What `adapt` has found in the data."""
+
+    format: str
+    names: tuple[str, ...]  # of the joints
+    channels: int
+    size: int  # side of the square the network sees, pixels
+    mean: tuple[float, ...]  # a channel, of pixels in [0, 1]
+    sd: tuple[float, ...]
+    examples: tuple[int, ...]  # of train, valid, test
+    policy: str
+    fingerprint: str
+    set_aside: tuple[tuple[str, str], ...] = ()
+
+
+class Posed(NamedTuple):
+    """Pictures padded to squares, and how large they were."""
+
+    pixels: Float[Tensor, "b c s s"]  # in [0, 1]
+    sizes: Int64[Tensor, "b 2"]  # height and width
+
+
+@dataclass(frozen=True)
+class Pose(Task[Image, Keypoints, nn.Sequential]):
+    """The joints of the person in a picture, by regression."""
+
+    data: str = ""
+    """Folder with joints.mat and images/."""
+    network: str = "integral"
+    """integral: means over maps (Sun et al. 2018); deeppose: a dense layer (Toshev & Szegedy 2014)."""
+    trunk: str = "squeezenet"
+    """A classifier from `legato list networks`."""
+    refinements: int = 1
+    """Stages of the cascade that look again around each joint."""
+    size: int = 128
+    """Side of the square the network sees, pixels."""
+    augmentation: str = "flip,rotate30,scale25,shift8"
+    """How training pictures vary: flip, rotate, scale, shift; `none` for not at all."""
+    start_from: str = ""
+    """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
+    fold: str = ""
+    """2/5: validate on the second fifth of the training examples."""
+    learnt: Learnt | None = field(default=None, metadata={"flag": False})
+
+    name: ClassVar[str] = "pose"
+    takes: ClassVar[tuple[type, ...]] = (Image,)
+
+    @property
+    def known(self) -> Learnt:
+        """What has been learnt; an error in the caller if nothing has."""
+        assert self.learnt is not None, "adapt() first"
+        return self.learnt
+
+    # data
+    def adapt(self) -> "Pose":
+        if self.network not in NETWORKS:
+            raise UsageError(f"pose has no network {self.network!r}{nearest(self.network, NETWORKS)}")
+        check_variations(self.augmentation)
+        found, published = pose_set(self.data, self.fold), self.published()
+        learnt = Learnt(
+            format=found.format,
+            names=LSP.names,
+            channels=published.channels if published else 3,
+            size=self.size,
+            mean=published.mean if published else (0.5,) * 3,
+            sd=published.sd if published else (0.25,) * 3,
+            examples=tuple(len(found.splits[s]) for s in ("train", "valid", "test")),
+            policy=found.policy,
+            fingerprint=found.fingerprint,
+        )
+        return replace(self, learnt=learnt)
+
+    def examples(self, split: Split) -> poses.PosedPictures:
+        return replace(pose_set(self.data, self.fold).splits[split], channels=self.known.channels)
+
+    def augment(self, input: Image, target: Keypoints, draws: Draws) -> tuple[Image, Keypoints]:
+        """Picture and joints turned, enlarged, moved and in a mirror, all by the same draws."""
+        how, size = check_variations(self.augmentation), self.known.size
+        pixels, people = squared(input.pixels, target, size)
+        turn, scale, dx, dy = (2 * draws.uniform("affine", 4)[0] - 1).tolist()
+        degrees, factor = how.rotate * turn, (1 + how.scale / 100) ** scale
+        shift = (how.shift * dx, how.shift * dy)
+        pixels, people = moved(pixels, degrees, factor, shift), move(people, degrees, factor, shift, size)
+        if float(draws.uniform("flip")) < how.flip / 100:
+            pixels, people = pixels.flip(-1), people.flip(size)
+        return Image(pixels, input.source), people
+
+    # tensors
+    def encode_inputs(self, inputs: Sequence[Image]) -> Posed:
+        pictures = [with_channels(image.pixels, self.known.channels) for image in inputs]
+        sizes = torch.tensor([p.shape[1:] for p in pictures])
+        return Posed(torch.stack([fit(p, self.known.size, "pad") for p in pictures]).float() / 255, sizes)
+
+    def encode_targets(self, targets: Sequence[Keypoints], inputs: Posed) -> Float[Tensor, "b k 2"]:
+        """x and y as shares of the padded square."""
+        side, margin = frames(inputs.sizes)
+        return (torch.cat([t.points[:1] for t in targets]) + margin) / side
+
+    # learning
+    def build(self) -> nn.Sequential:
+        known, joints = self.known, len(self.known.names)
+        if self.network == "deeppose":
+            classifier = registry.build(self.trunk, 2 * joints, known.channels, known.size)
+            first: nn.Module = Regression(with_normalization(classifier, known.mean, known.sd))
+        else:
+            trunk = with_normalization(fully_convolutional(self.classifier(), self.shape), known.mean, known.sd)
+            first = Integral(fcn("fcn8s", trunk, joints, known.channels))  # type: ignore[arg-type]
+        return stages(network=DeepPose(first, [Refinement(joints, known.channels) for _ in range(self.refinements)]))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pictures the trunk was drawn for."""
+        side = registry.lookup(self.trunk).size or 224
+        return self.known.channels, side, side
+
+    def classifier(self) -> nn.Sequential:
+        """The trunk's network with two classes; its last layer is not used. Raises UsageError if it has no stages."""
+        net = registry.build(self.trunk, 2, *self.shape[:2])
+        if not isinstance(net, nn.Sequential):
+            raise UsageError(f"--trunk {self.trunk}: not a row of stages, so nothing can tap it; take another")
+        return net
+
+    def published(self) -> "weights.Published | None":
+        """The published weights this task begins with, if it does."""
+        if not self.start_from or Path(self.start_from, "run.json").is_file():
+            return None
+        return weights.published(self.trunk, self.start_from)
+
+    def initialise(self, net: nn.Sequential) -> str:
+        if not self.start_from:
+            return ""
+        if (found := self.published()) is None:
+            return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
+        if self.network == "deeppose":
+            return f"{self.start_from}: {copy_fitting(net.get_submodule('network.first.classifier'), found.tensors, self.start_from)}"
+        classifier = self.classifier()
+        told = copy_fitting(classifier, found.tensors, self.start_from)
+        trunk = net.get_submodule("network.first.maps.trunk")
+        copy_fitting(trunk, fully_convolutional(classifier, self.shape).state_dict(), self.start_from)
+        return f"{self.start_from}: {told}"
+
+    def recipe(self) -> Recipe:
+        return Recipe(epochs=80, batch_size=16, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)
+
+    def loss(self, net: nn.Module, inputs: Posed, targets: Tensor, carry: Any) -> Step:
+        """The distance along x and y, in picture sides, after each stage (Sun et al.: |error| learns better than its
+        square, which DeepPose has)."""
+
+        def start(found: Tensor) -> Tensor:
+            """The truth, as far off as the last stage is in this batch (DeepPose, section 3.2)."""
+            spread = (found - targets).square().mean(0, keepdim=True).sqrt().clamp(min=LEAST_ERROR)
+            return targets + spread * torch.randn_like(targets)
+
+        found = net.get_submodule("network")(inputs.pixels, start)
+        values = {f"stage{s}": F.l1_loss(points.float(), targets) for s, points in enumerate(found, start=1)}
+        return Step(values, weight=float(len(targets)))
+
+    # measuring
+    def outputs(self, net: nn.Module, inputs: Posed, carry: Any) -> tuple[Float[Tensor, "b k 2"], None]:
+        return net(inputs.pixels)[-1].float(), None
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
+        return measures.tally(outputs, targets, LSP)
+
+    def scores(self, tally: Tally) -> dict[str, float]:
+        return measures.scores(tally, LSP)
+
+    def badness(self, outputs: Tensor, targets: Tensor) -> Float[Tensor, "b"]:
+        """The mean distance of the joints, in picture sides."""
+        return (outputs - targets).norm(dim=-1).mean(dim=1)
+
+    # use
+    def read_input(self, source: str) -> Image:
+        return Image(read_image(Path(source), self.known.channels), source)
+
+    def predict(self, outputs: Tensor, inputs: Posed, how: Decoding) -> list[dict[str, Any]]:
+        """For each picture x, y and score of each joint, in its own pixels (`Keypoints.to_json`)."""
+        side, margin = frames(inputs.sizes.cpu())
+        everyone = outputs.cpu() * side - margin
+        seen = torch.ones(1, len(self.known.names), dtype=torch.bool)
+        return [truth(points[None], seen, LSP).to_json()[0] for points in everyone]
+
+    def draw(self, input: Image, prediction: Any) -> Image:
+        """The picture with the skeleton on it."""
+        drawn = overlays.skeletons(input, from_json([prediction], LSP))
+        return Image(torch.from_numpy(np.array(drawn)).permute(2, 0, 1), input.source)
+
+
+@lru_cache(maxsize=4)
+def pose_set(data: str, fold: str) -> poses.PoseSet:
+    """The data set, read once a process."""
+    return poses.read(data, fold)
+
+
+def check_variations(augmentation: str) -> variations.Augmentation:
+    """Those that can happen to joints as well. Raises UsageError for others."""
+    how = variations.parse("" if augmentation == "none" else augmentation)
+    if how != variations.Augmentation(flip=how.flip, rotate=how.rotate, scale=how.scale, shift=how.shift):
+        raise UsageError(f"--augmentation {augmentation}: joints vary by flip, rotate, scale and shift; nothing else")
+    return how
+
+
+def frames(sizes: Int64[Tensor, "b 2"]) -> tuple[Float[Tensor, "b 1 1"], Float[Tensor, "b 1 2"]]:
+    """The side of the square around each picture, and how far its left and upper edges lie from the picture's."""
+    side = sizes.amax(dim=1).float()
+    margin = (side[:, None] - sizes.flip(1)) / 2
+    return side[:, None, None], margin[:, None]
+
+
+def squared(pixels: Tensor, people: Keypoints, size: int) -> tuple[Tensor, Keypoints]:
+    """Padded to a square of `size` pixels, joints with it."""
+    height, width = pixels.shape[1:]
+    side = max(height, width)
+    framed = people.crop((width - side) / 2, (height - side) / 2, side, side)
+    return fit(pixels, size, "pad"), framed.scale(size / side, size / side)
+
+
+def moved(pixels: Tensor, degrees: float, factor: float, shift: tuple[float, float]) -> Tensor:
+    """Turned counter-clockwise about the middle, enlarged, then moved right and down by `shift` pixels."""
+    size = pixels.shape[-1]
+    c, s = np.cos(np.radians(degrees)) / factor, np.sin(np.radians(degrees)) / factor
+    dx, dy = (2 * d / size for d in shift)
+    matrix = torch.tensor([[c, -s, -c * dx + s * dy], [s, c, -s * dx - c * dy]], dtype=torch.float32)
+    grid = F.affine_grid(matrix[None], [1, len(pixels), size, size], align_corners=False)
+    return F.grid_sample(pixels[None].float(), grid, align_corners=False)[0].round().byte()
+
+
+def move(people: Keypoints, degrees: float, factor: float, shift: tuple[float, float], size: int) -> Keypoints:
+    """The same for joints."""
+    turned = people.rotate(degrees, size, size).scale(factor, factor)
+    edge = (factor - 1) * size / 2
+    return turned.crop(edge - shift[0], edge - shift[1], size, size)

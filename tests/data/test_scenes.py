@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import PIL.Image
+import pytest
+import scipy.io
+import torch
+
+from legato.data import detect, masks, scene_files, scenes
+from legato.errors import UsageError
+from legato.values.boxes import from_coco, from_voc
+from legato.values.masks import around, from_runs
+
+
+def test_a_scene_is_a_function_of_seed_and_number() -> None:
+    a, b = scenes.shapes(1, 7), scenes.shapes(1, 7)
+    assert torch.equal(a.image.pixels, b.image.pixels)
+    assert a.instances == b.instances
+    assert not torch.equal(scenes.shapes(2, 7).image.pixels, a.image.pixels)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_truth_is_exact_and_nothing_overlaps(number: int) -> None:
+    scene = scenes.shapes(3, number)
+    assert scene.instances.bitmaps.sum(0).max() <= 1
+    for bitmap, box in zip(scene.instances.bitmaps, scene.boxes.xyxy.tolist()):
+        assert around(bitmap) == box
+        inner = bitmap[1:-1, 1:-1] & bitmap[:-2, 1:-1] & bitmap[2:, 1:-1] & bitmap[1:-1, :-2] & bitmap[1:-1, 2:]
+        colours = scene.image.pixels[:, 1:-1, 1:-1][:, inner].float()
+        if colours.shape[1] > 20:
+            assert colours.std(dim=1).max() < 0.06 * 255  # one colour and the camera's noise, no ground
+    assert torch.equal(scene.labels.labels > 0, scene.instances.bitmaps.any(0))
+
+
+def test_joints_lie_on_their_limbs() -> None:
+    image, found = scenes.person(0, 3)
+    names = found.skeleton.names
+    assert found.visible.all()
+    for name, warm in (("right knee", True), ("left knee", False), ("right elbow", True), ("left elbow", False)):
+        x, y = found.points[0, names.index(name)].long().tolist()
+        red, _, blue = image.pixels[:, y, x].tolist()
+        assert (red > blue) == warm
+
+
+def test_roads_are_grey() -> None:
+    image, labels = scenes.roads(0, 1)
+    on_road = image.pixels[:, labels.labels == 1].float()
+    assert 0.02 < labels.shares()["road"] < 0.6
+    assert (on_road.mean(1) / 255 - torch.tensor([0.55, 0.55, 0.57])).abs().max() < 0.03
+
+
+def test_a_folder_of_classes(tmp_path: Path) -> None:
+    root = scene_files.write("image_folder", tmp_path / "a", train=8, valid=4, test=4, size=32)
+    found = detect.read(root)
+    assert found.names == tuple(sorted(scenes.SHAPES))
+    assert [len(found.splits[s]) for s in ("train", "valid", "test")] == [8, 4, 4]
+
+
+def test_voc_has_boxes_and_masks(tmp_path: Path) -> None:
+    root = scene_files.write("voc", tmp_path / "a", train=3, valid=1, test=1, size=64)
+    assert (root / "ImageSets/Main/train.txt").read_text().split() == ["000000", "000001", "000002"]
+    scene = scenes.shapes(0, 1, 64)
+    tree = ElementTree.parse(root / "Annotations/000001.xml").getroot()
+    corners = [
+        [int(o.findtext(f"bndbox/{k}", "")) for k in ("xmin", "ymin", "xmax", "ymax")] for o in tree.iter("object")
+    ]
+    labels = [scenes.SHAPES.index(o.findtext("name", "")) for o in tree.iter("object")]
+    assert from_voc(corners, labels, scenes.SHAPES) == scene.boxes
+    found = masks.read(root)
+    assert found.format == "voc"
+    assert torch.equal(found.splits["train"][1][1].labels, scene.labels.labels)
+
+
+def test_coco_has_boxes_and_runs(tmp_path: Path) -> None:
+    root = scene_files.write("coco", tmp_path / "a", train=3, valid=1, test=0, size=64)
+    file = json.loads((root / "annotations/instances_train2017.json").read_text())
+    assert [p["file_name"] for p in file["images"]] == sorted(p.name for p in (root / "train2017").iterdir())
+    scene = scenes.shapes(0, 2, 64)
+    own = [a for a in file["annotations"] if a["image_id"] == 2]
+    assert from_coco([a["bbox"] for a in own], [a["category_id"] - 1 for a in own], scenes.SHAPES) == scene.boxes
+    for annotation, bitmap in zip(own, scene.instances.bitmaps):
+        runs = annotation["segmentation"]
+        assert torch.equal(from_runs(runs["counts"], *runs["size"]), bitmap)
+    assert len({a["id"] for a in file["annotations"]}) == len(file["annotations"])
+
+
+def test_pairs_and_poses(tmp_path: Path) -> None:
+    roads = masks.read(scene_files.write("pairs", tmp_path / "a", train=3, valid=1, test=1, size=48))
+    assert [len(s) for s in roads.splits.values()] == [3, 1, 1]
+    assert torch.equal(roads.splits["valid"][0][1].labels, scenes.roads(0, 3, 48)[1].labels)
+    root = scene_files.write("lsp", tmp_path / "b", train=3, valid=1, test=1, size=48)
+    joints = scipy.io.loadmat(root / "joints.mat")["joints"]
+    assert joints.shape == (14, 3, 5)
+    np.testing.assert_allclose(joints[:, :2, 4], scenes.person(0, 4, 48)[1].points[0].numpy())
+    with PIL.Image.open(root / "images/im0005.jpg") as image:
+        assert image.size == (48, 48)
+
+
+def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean coco"):
+        scene_files.write("cocoa", tmp_path / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="holds something already"):
+        scene_files.write("voc", tmp_path)
