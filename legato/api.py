@@ -11,8 +11,9 @@ from torch import nn
 
 from legato import distributed, reports
 from legato import tasks as tasks
-from legato.data.loader import loader, order
+from legato.data.loader import order
 from legato.device import Device, choose, use
+from legato.draws import Draws
 from legato.errors import DataError, LegatoError, UsageError, nearest
 from legato.estimate import estimate
 from legato.progress import Progress
@@ -179,30 +180,43 @@ def evaluate(
     split: Split = "test",
     data: str | Path = "",
     device: str = "auto",
+    views: int = 1,
     show: Progress = SILENT,
 ) -> dict[str, float]:
-    """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble)."""
+    """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble).
+
+    With `views` each example is also judged varied as in training, so many times in all, and the mean counts
+    (Krizhevsky et al. 2012, section 4.1, take ten crops).
+    """
     members = [Trained(Run(folder), device) for folder in runs]
     tasks = [moved(member.task, data) for member in members]
     check_ensemble(tasks, runs)
-    first, recipe = tasks[0], replace(members[0].run.recipe(), accumulate=1)
+    first, recipe = tasks[0], members[0].run.recipe()
     if not len(first.examples(split)):
         raise DataError(f"{data or first.data}: no {split} split; --split names another")
-    show.start(f"evaluate {split}", len(order(first, split, recipe, 0)))
-    if len(members) == 1:
+    groups = order(first, split, recipe, 0)
+    show.start(f"evaluate {split}", sum(map(len, groups)))
+    if len(members) * views == 1:
         found = evaluate_one(first, members[0].network, split, recipe, members[0].device, show=show)
         show.stop()
         return found.scores
     tally: dict[str, Any] = {}
-    for parts in zip(*(loader(task, split, recipe, ALONE) for task in tasks)):
-        outputs = []
-        for member, task, [batch] in zip(members, tasks, parts):
-            with member.device.autocast():
-                outputs.append(task.outputs(member.network, member.device.move(batch.inputs), None)[0])
-        tally = merged(tally, first.tally(torch.stack(outputs).mean(0), members[0].device.move(parts[0][0].targets)))
-        show.advance(1)
+    for indices in groups:
+        outputs = [o for member, task in zip(members, tasks) for o in views_of(member, task, split, indices, views)]
+        _, targets = first.batch(first.examples(split), indices, None)
+        tally = merged(tally, first.tally(torch.stack(outputs).mean(0), members[0].device.move(targets)))
+        show.advance(len(indices))
     show.stop()
     return first.scores(tally)
+
+
+def views_of(member: Trained, task: AnyTask, split: Split, indices: list[int], views: int) -> Iterator[Any]:
+    """Outputs for these examples as they are, and for `views` − 1 variations of each."""
+    for view in range(views):
+        draws = Draws(("view", view), indices) if view else None
+        inputs, _ = task.batch(task.examples(split), indices, draws)
+        with member.device.autocast():
+            yield task.outputs(member.network, member.device.move(inputs), None)[0]
 
 
 def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path]) -> None:

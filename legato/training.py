@@ -216,7 +216,7 @@ def evaluate(
             tally = merged(tally, task.tally(outputs, targets))
             if keep_worst and (bad := task.badness(outputs, targets)) is not None:
                 worst = sorted([*worst, *zip(bad.tolist(), batch.indices)], reverse=True)[:keep_worst]
-        show.advance(1)
+        show.advance(world.size * sum(len(batch.indices) for batch in batches))
     tally = world.sum(tally)
     worst = sorted(map(tuple, world.gather(worst)), reverse=True)[:keep_worst]
     return Evaluation(task.scores(tally), tally, worst)

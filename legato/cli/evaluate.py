@@ -20,6 +20,8 @@ class Evaluate:
     """Other data of the same kind; empty: the run's own."""
     split: Literal["train", "valid", "test"] = "test"
     """Which examples."""
+    views: int = 1
+    """Judge each example also varied as in training, so many times in all, and take the mean."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     quiet: bool = False
@@ -31,5 +33,5 @@ class Evaluate:
 def main(args: list[str]) -> None:
     options = arguments.parse(Evaluate, args, "evaluate")
     watching = choose(options.quiet or options.json)
-    found = api.evaluate(options.runs, options.split, options.data, options.device, watching)
+    found = api.evaluate(options.runs, options.split, options.data, options.device, options.views, watching)
     show.as_json(found) if options.json else show.scores(found)

@@ -30,9 +30,7 @@ GREY = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L"}
 ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 2–8 are the other symmetries of a rectangle
 LARGEST = int(os.environ.get("LEGATO_MAX_PIXELS", 178_000_000))
 PIL.Image.MAX_IMAGE_PIXELS = LARGEST  # pillow's guard against decompression bombs, at legato's limit
-warnings.filterwarnings(
-    "ignore", module=r"PIL\."
-)  # about damaged files, of which we say ourselves what there is to say
+warnings.filterwarnings("ignore", module=r"PIL\.")  # on damaged files: we say ourselves what is wrong
 
 
 def read_image(

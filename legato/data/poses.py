@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+import torch
 from jaxtyping import Float32
 
 from legato.data.decode import ENDINGS, read_image
@@ -31,7 +32,7 @@ class PosedPictures(Sequence[tuple[Image, Keypoints]]):
 
     def __getitem__(self, i: int) -> tuple[Image, Keypoints]:  # type: ignore[override]
         image = Image(read_image(self.files[i], self.channels), str(self.files[i]))
-        return image, truth(self.joints[i : i + 1, :, :2], self.joints[i, :, 2] > 0, LSP)
+        return image, truth(torch.from_numpy(self.joints[i, :, :2]), torch.from_numpy(self.joints[i, :, 2] > 0), LSP)
 
     def take(self, chosen: np.ndarray) -> "PosedPictures":
         """Those of these numbers."""
@@ -52,7 +53,7 @@ class PoseSet:
         sha = hashlib.sha256()
         for split, people in self.splits.items():
             sha.update(repr((split, [file.name for file in people.files])).encode())
-            sha.update(np.ascontiguousarray(people.joints))
+            sha.update(people.joints.tobytes())
         return sha.hexdigest()
 
 

@@ -81,12 +81,14 @@ def to_convolutional(net: nn.Sequential, shape: Shape) -> Sliding:
 
 def check_growth(sliding: nn.Sequential, x: Tensor) -> None:
     """A picture one step larger each way than the window must give a map of 2×2."""
-    try:
-        y = on_meta(sliding, x)
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"the network only takes pictures of one size: {reason}") from error
-    if y.shape[2:] != (2, 2):
+    for name, stage in sliding.named_children():
+        try:
+            x = on_meta(stage, x)
+        except RuntimeError as error:
+            raise UsageError(
+                f"{name} ({type(stage).__name__}) only takes maps of one size, and so cannot slide"
+            ) from error
+    if x.shape[2:] != (2, 2):
         raise UsageError("the network's map does not grow with the picture: it pools to a fixed size on its way")
 
 

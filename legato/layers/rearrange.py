@@ -45,16 +45,16 @@ def conv_matrix(conv: nn.Conv2d, height: int, width: int) -> Float[Tensor, "outp
         raise UsageError(
             f"only zero padding given in pixels makes a matrix of weights, not {conv.padding_mode} {conv.padding}"
         )
-    pixels = torch.arange(1.0, conv.in_channels * height * width + 1, dtype=torch.float64)  # 0 is the padding
-    seen = F.unfold(pixels.view(1, -1, height, width), conv.kernel_size, conv.dilation, conv.padding, conv.stride)
-    seen = seen.view(conv.groups, -1, seen.shape[-1]).long() - 1  # (g, taps, h'·w'): the pixel under each tap
+    here, inputs = conv.weight.device, conv.in_channels * height * width
+    pixels = torch.arange(1, inputs + 1, dtype=torch.float64, device=here).view(1, -1, height, width)  # 0 is padding
+    seen = F.unfold(pixels, conv.kernel_size, conv.dilation, conv.padding, conv.stride).long() - 1
+    places = seen.shape[-1]  # h'·w'
 
-    weight = conv.weight.detach()
-    weight = weight.flip(-2, -1) if isinstance(conv, TrueConv2d) else weight
-    weight = weight.view(conv.groups, -1, seen.shape[1], 1)  # (g, o/g, taps, 1)
-    columns = seen.unsqueeze(1).expand(-1, weight.shape[1], -1, -1)
-    places = torch.arange(conv.out_channels * seen.shape[-1]).view(conv.groups, -1, 1, seen.shape[-1])
+    weight = conv.weight.detach().flip(-2, -1) if isinstance(conv, TrueConv2d) else conv.weight.detach()
+    weight = weight.view(conv.groups, conv.out_channels // conv.groups, -1, 1)  # (g, o/g, taps, 1)
+    columns = seen.view(conv.groups, 1, -1, places)  # the pixel that each tap sees at each place
+    rows = torch.arange(conv.out_channels * places, device=here).view(conv.groups, -1, 1, places)
+    rows, columns, values = torch.broadcast_tensors(rows, columns, weight)
     inside = columns >= 0
-    index = torch.stack([places.expand_as(columns)[inside], columns[inside]])
-    size = (conv.out_channels * seen.shape[-1], conv.in_channels * height * width)
-    return torch.sparse_coo_tensor(index, weight.expand_as(columns)[inside], size, check_invariants=True).coalesce()
+    index, size = torch.stack([rows[inside], columns[inside]]), (conv.out_channels * places, inputs)
+    return torch.sparse_coo_tensor(index, values[inside], size, check_invariants=True).coalesce()

@@ -3,7 +3,7 @@
 All is counted where PyTorch runs it, below the modules, so that it does not matter how a network is written.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import Any
@@ -16,16 +16,15 @@ from torch.utils.flop_counter import flop_registry
 
 from legato.layers.locally_connected import LocallyConnected2d
 from legato.layers.modes import evaluating
+from legato.layers.operations import RULES, Reaches, both, mixes_places, side
 from legato.layers.pooling import LearnedNormPool2d, PNormPool2d
 from legato.layers.reach import PIXEL, Reach
 
-aten = torch.ops.aten
-Reaches = tuple[Reach, Reach]  # down and across
 WINDOWED = (LocallyConnected2d, PNormPool2d, LearnedNormPool2d)  # layers of ours that cut windows out of the map
 
 
 class Trace(TorchDispatchMode):
-    """Counts `macs` (multiplications of a weight, or of two activations, as they happen) and knows what tensors see."""
+    """Counts the multiply-accumulates of convolutions and matrix products, and knows what each tensor sees."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -59,23 +58,23 @@ class Trace(TorchDispatchMode):
         return out
 
     def through(self, op: Any, args: Sequence[Any], seen: list[Tensor], y: Tensor) -> Reaches:
+        """What places of y see: an operation without a rule looks at the same place if the map keeps its size."""
         before = [self.known[id(x)][1] for x in seen]
         if op in RULES:
             self.notice(RULES[op]((PIXEL, PIXEL), y, *args), seen[0], y)
             return RULES[op](before[0], y, *args)
 
+        local = not mixes_places(op, args)
+
         def along(axis: int) -> Reach:
             reaches, lengths = [r[axis] for r in before], [side(x, axis) for x in seen]
-            if not mixes_places(op, args) and all(
-                n == side(y, axis) and r.keeps_pace(reaches[0]) for r, n in zip(reaches, lengths)
-            ):
-                return reduce(Reach.beside, reaches)
-            return reduce(Reach.beside, map(Reach.whole, reaches, lengths))
+            aligned = all(n == side(y, axis) and r.keeps_pace(reaches[0]) for r, n in zip(reaches, lengths))
+            return reduce(Reach.beside, reaches if local and aligned else map(Reach.whole, reaches, lengths))
 
         return along(0), along(1)
 
     def notice(self, reads: Reaches, x: Tensor, y: Tensor) -> None:
-        """What places of y read of the map x, and whether they read beyond it."""
+        """Whether what places of y read of the map x lies beyond its edge."""
         for axis, reach in enumerate(reads):
             last = reach.at(side(y, axis) - 1)[1]
             self.overhang = max(self.overhang, -reach.at(0)[0], last - side(x, axis) + 1)
@@ -114,104 +113,9 @@ def receptive_field(net: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and dictionaries, in order."""
+    """The tensors in nested tuples, lists and dictionaries, in their order."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, (tuple, list, dict)):
         for value in values.values() if isinstance(values, dict) else values:
             yield from tensors(value)
-
-
-def side(x: Tensor, axis: int) -> int:
-    """Height (axis 0) or width (1) of a map; 1 where there is none."""
-    return x.shape[axis - 2] if x.dim() > 1 else 1
-
-
-# What places of the output y see, from what those of the input see `before`: for PyTorch's operations on maps, with
-# their own arguments. All others are thought to look at the same place if the map keeps its size, otherwise at all.
-
-
-def convolution(
-    before: Reaches, y: Tensor, x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, *_: Any,
-) -> Reaches:  # fmt: skip
-    return both(Reach.stamps if transposed else Reach.window, before, weight.shape[-2:], stride, padding, dilation)
-
-
-def max_pool(
-    before: Reaches, y: Tensor, x: Tensor, size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, *_: Any
-) -> Reaches:
-    return both(Reach.window, before, size, stride or size, padding, dilation)
-
-
-def mean_pool(before: Reaches, y: Tensor, x: Tensor, size: Any, stride: Any = (), padding: Any = 0, *_: Any) -> Reaches:
-    return both(Reach.window, before, size, stride or size, padding)
-
-
-def resize(before: Reaches, y: Tensor, x: Tensor, *_: Any) -> Reaches:
-    return both(resized, before, x.shape[-2:], y.shape[-2:])
-
-
-def resize_bilinear(before: Reaches, y: Tensor, x: Tensor, *_: Any) -> Reaches:
-    return both(resized_bilinear, before, x.shape[-2:], y.shape[-2:])
-
-
-def pad(before: Reaches, y: Tensor, x: Tensor, margins: Sequence[int], *_: Any) -> Reaches:
-    left, top = [*margins, 0, 0][0:3:2]
-    return both(Reach.window, before, 1, 1, (top, left))
-
-
-def crop(
-    before: Reaches,
-    y: Tensor,
-    x: Tensor,
-    axis: int = 0,
-    start: int | None = None,
-    end: int | None = None,
-    step: int = 1,
-) -> Reaches:
-    start, *_ = slice(start, end).indices(x.shape[axis])
-    down, across = before
-    if axis % x.dim() == x.dim() - 2:
-        return down.window(1, step, -start), across
-    return (down, across.window(1, step, -start)) if axis % x.dim() == x.dim() - 1 else before
-
-
-def mixes_places(op: Any, args: Sequence[Any]) -> bool:
-    """Matrix products and norms over the map: what their outputs see is no window, although the size may stay."""
-    in_training = op in BATCH_NORMS and any(argument is True for argument in args)  # so do instance norms
-    return in_training or op in flop_registry or op in (aten.native_group_norm, aten.native_layer_norm)
-
-
-def both(move: Callable[..., Reach], before: Reaches, *arguments: int | Sequence[int]) -> Reaches:
-    """`move` down and across; an argument is one number for both, or (down, across)."""
-    pairs = [(a, a) if isinstance(a, int) else (a[0], a[-1]) for a in arguments]
-    return move(before[0], *(a[0] for a in pairs)), move(before[1], *(a[1] for a in pairs))
-
-
-def resized(reach: Reach, length: int, to: int) -> Reach:
-    """An adaptive pool, or up-sampling that repeats: by whole factors windows and stamps, by others anything."""
-    if length % to == 0:
-        return reach.window(length // to, length // to)
-    return reach.stamps(to // length, to // length) if to % length == 0 else reach.whole(length)
-
-
-def resized_bilinear(reach: Reach, length: int, to: int) -> Reach:
-    factor = to // length
-    return reach.stamps(2 * factor - factor % 2, factor, factor // 2) if to % length == 0 else reach.whole(length)
-
-
-BATCH_NORMS = (aten.native_batch_norm, aten._native_batch_norm_legit)
-RULES: dict[Any, Callable[..., Reaches]] = {
-    aten.convolution: convolution,
-    aten.max_pool2d_with_indices: max_pool,
-    aten.avg_pool2d: mean_pool,
-    aten._adaptive_avg_pool2d: resize,
-    aten.adaptive_max_pool2d: resize,
-    aten.upsample_nearest2d: resize,
-    aten.upsample_bilinear2d: resize_bilinear,
-    aten.constant_pad_nd: pad,
-    aten.reflection_pad2d: pad,
-    aten.replication_pad2d: pad,
-    aten.slice: crop,
-}

@@ -1,6 +1,7 @@
 """How well joints are found: sums over people, and the numbers made of them.
 
-Distances are measured in torsos: from the left shoulder to the right hip (Sapp & Taskar 2013; Toshev & Szegedy 2014, 4.1).
+Distances are measured in torsos: from the left shoulder to the right hip (Sapp & Taskar 2013; Toshev & Szegedy 2014,
+section 4.1).
 """
 
 from typing import Any

@@ -38,7 +38,7 @@ def scores(tally: dict[str, Tensor]) -> dict[str, float]:
 
 
 def signature() -> str:
-    """What was measured, so that others can measure the same: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:…`."""
+    """What is measured, so that others can measure the same: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|…`."""
     found = metric()
     found.corpus_score(["a"], [["a"]])
     return str(found.get_signature().format())

@@ -1,7 +1,8 @@
 """DeepPose: joints as numbers, found by regression and refined in a cascade (Toshev & Szegedy 2014, arXiv:1312.4659).
 
-Points are x and y as shares of the picture's sides, 0 to 1. The first stage sees the whole picture (section 3.1); every
-further stage cuts a window around each joint as it stands and regresses how far the truth lies from there (3.2, figure 2).
+Points are x and y as shares of the picture's sides, 0 to 1. The first stage sees the whole picture (section 3.1); each
+further one cuts a window around every joint as it stands and regresses how far the truth lies from there (section 3.2,
+figure 2).
 
 `Regression` ends in a dense layer of 2k numbers, as published with AlexNet. `Integral` needs far fewer examples: every
 joint has a map of scores, and its place is the mean of all places under their softmax (Sun et al. 2018,
@@ -68,11 +69,9 @@ class Integral(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Points:
         scores, place = self.maps.coarse(x).float(), self.maps.finest
         share = scores.flatten(2).softmax(dim=-1).view_as(scores)
-        sums = share.sum(-2), share.sum(-1)  # along x, along y
-        sides = x.shape[3], x.shape[2]
-        return torch.stack(
-            [along @ centres(place, along.shape[-1], n).to(along) for along, n in zip(sums, sides)], dim=-1
-        )
+        across = share.sum(-2) @ centres(place, scores.shape[-1], x.shape[-1]).to(share)
+        down = share.sum(-1) @ centres(place, scores.shape[-2], x.shape[-2]).to(share)
+        return torch.stack([across, down], dim=-1)
 
 
 def centres(place: Place, count: int, side: int) -> Float[Tensor, "{count}"]:
@@ -106,7 +105,7 @@ class Refinement(nn.Module):
         return torch.einsum("bkn,knd->bkd", seen, self.displace)
 
 
-def windows(x: Float[Tensor, "b c h w"], points: Points) -> Float[Tensor, "_n c {SIDE} {SIDE}"]:
+def windows(x: Float[Tensor, "b c h w"], points: Points) -> Float[Tensor, "_n c _side _side"]:
     """Squares cut out around each point, (b k, c, 32, 32); beyond the edge the picture is 0."""
     b, k, _ = points.shape
     offsets = WINDOW * ((torch.arange(SIDE, device=x.device) + 0.5) / SIDE - 0.5)

@@ -24,22 +24,20 @@ def quicknet(classes: int = 10, channels: int = 1) -> nn.Sequential:
     )  # fmt: skip
 
 
-@network(paper="legato", params=636_330, size=28)
+@network(paper="legato", params=298_410, size=28)
 def digitnet(classes: int = 10, channels: int = 1) -> nn.Sequential:
-    """A network for few errors on MNIST: six 3×3 convolutions, dropout between; 20 epochs are minutes on two cores."""
+    """A network for few errors on MNIST: six 3×3 convolutions; 12 epochs are four minutes on two cores."""
     return stages(
         conv1_1=ConvNormRelu(channels, 32, 3),    # (b,  32, 28, 28)
         conv1_2=ConvNormRelu(32, 32, 3),          # (b,  32, 28, 28)
         pool1=nn.MaxPool2d(2),                    # (b,  32, 14, 14)
-        drop1=nn.Dropout(0.2),
-        conv2_1=ConvNormRelu(32, 96, 3),          # (b,  96, 14, 14)
-        conv2_2=ConvNormRelu(96, 96, 3),          # (b,  96, 14, 14)
-        pool2=nn.MaxPool2d(2),                    # (b,  96,  7,  7)
-        drop2=nn.Dropout(0.2),
-        conv3_1=ConvNormRelu(96, 192, 3),         # (b, 192,  7,  7)
-        conv3_2=ConvNormRelu(192, 192, 3),        # (b, 192,  7,  7)
-        pool3=nn.MaxPool2d(2),                    # (b, 192,  3,  3)
-        drop3=nn.Dropout(0.4),
-        flat=nn.Flatten(),                        # (b, 1728)
-        classify=nn.Linear(1728, classes),        # (b,  10)
+        conv2_1=ConvNormRelu(32, 64, 3),          # (b,  64, 14, 14)
+        conv2_2=ConvNormRelu(64, 64, 3),          # (b,  64, 14, 14)
+        pool2=nn.MaxPool2d(2),                    # (b,  64,  7,  7)
+        conv3_1=ConvNormRelu(64, 128, 3),         # (b, 128,  7,  7)
+        conv3_2=ConvNormRelu(128, 128, 3),        # (b, 128,  7,  7)
+        pool3=nn.MaxPool2d(2),                    # (b, 128,  3,  3)
+        flat=nn.Flatten(),                        # (b, 1152)
+        dropout=nn.Dropout(0.3),                  # on features, not on maps: drawing the mask would cost a fifth of a step
+        classify=nn.Linear(1152, classes),        # (b,  10)
     )  # fmt: skip

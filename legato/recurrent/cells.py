@@ -52,7 +52,9 @@ class Cell(nn.Module):
         self.inputs, self.width = inputs, width
         for gate, parts in self.sees.items():
             seen = sum(inputs if part == "x" else width for part in parts)
-            self.add_module("".join(gate), Gate(seen, width) if isinstance(gate, str) else Gates(seen, width, len(gate)))
+            self.add_module(
+                "".join(gate), Gate(seen, width) if isinstance(gate, str) else Gates(seen, width, len(gate))
+            )
 
     if TYPE_CHECKING:
 

@@ -118,7 +118,7 @@ class Program:
             **{f"x{i}": "const store *" for i in range(self.streams)},
             **{f"v{i}": "const real *" for i in range(self.vectors)},
             **{f"S{i}": "real *" for i in [*range(self.states), *self.inputs]},
-            **{name: "store *" for name in self.stored},
+            **dict.fromkeys(self.stored, "store *"),
             "Z": "store *",
             **{f"U{s}_{k}": "const store *" for s, k in self.products},
         }
@@ -173,7 +173,13 @@ class Program:
             body += self._multiply(level)
         if not self.stages:
             body += loop("first", "last", self._compute_outputs(None))
-        return function("forward", self.forward_arguments, "s = 0; s < T; s++", body + ["BARRIER"] * (not self.stages), len(self.gates))
+        return function(
+            "forward",
+            self.forward_arguments,
+            "s = 0; s < T; s++",
+            body + ["BARRIER"] * (not self.stages),
+            len(self.gates),
+        )
 
     def _multiply(self, level: int) -> list[str]:
         stages, last = self.stages[level], level == len(self.stages) - 1
@@ -183,7 +189,14 @@ class Program:
         for stage in stages:
             count, s = len(stage.gates), self.all_stages.index(stage)
             lines += [f"real *tile{s} = room + {offset} * {group} * B * LANES;"]
-            lines += loop("j", "j + wide", [f"save(tile{s} + ((b * wide + q - j) * {count} + {g}) * LANES, LANES, {self._start(gate)});" for g, gate in enumerate(stage.gates)])
+            lines += loop(
+                "j",
+                "j + wide",
+                [
+                    f"save(tile{s} + ((b * wide + q - j) * {count} + {g}) * LANES, LANES, {self._start(gate)});"
+                    for g, gate in enumerate(stage.gates)
+                ],
+            )
             for k, source in enumerate(stage.sources):
                 lines += [
                     f"(*gemm)(B, wide * {count}, H, {self.buffer(source)}, H, U{s}_{k} + j * {count} * panel, tile{s}, "
@@ -250,10 +263,12 @@ class Program:
     def _compute_outputs(self, tiles: list[Stage] | None) -> list[str]:
         lines, names = self._statements(self.outputs, self._fresh(tiles))
         copies = [i for i in range(self.states) if f"M{i}" in self.stored]
-        wait = [f"if (masked && !mask[t * B + b]) {{"]
+        wait = ["if (masked && !mask[t * B + b]) {"]
         for i in range(self.states):
             wait.append(f"save(S{i} + (after * B + b) * H + i, w, load(S{i} + (before * B + b) * H + i, w));")
-        wait += [f"keep_copy(M{i}, (after * B + b) * H + i, w, load(S{i} + (before * B + b) * H + i, w));" for i in copies]
+        wait += [
+            f"keep_copy(M{i}, (after * B + b) * H + i, w, load(S{i} + (before * B + b) * H + i, w));" for i in copies
+        ]
         saves = [f"save(S{i} + (after * B + b) * H + i, w, {name});" for i, name in enumerate(names)]
         saves += [f"keep_copy(M{i}, (after * B + b) * H + i, w, {names[i]});" for i in copies]
         return [*wait, "continue; }", *lines, *saves]
@@ -276,7 +291,10 @@ class Program:
             body += loop("first", "last", self._gradient(outputs, adjoints, gates, first, final, dict(fresh)))
             body += ["BARRIER", *self._multiply_back(level)]
         if not early or not self.stages:
-            outputs, adjoints = [*self.outputs, *self.computed], [*adjoint_out, *(adjoint_source[s] for s in self.computed)]
+            outputs, adjoints = (
+                [*self.outputs, *self.computed],
+                [*adjoint_out, *(adjoint_source[s] for s in self.computed)],
+            )
             body += loop("first", "last", self._gradient(outputs, adjoints, [], not self.stages, True, dict(fresh)))
         self.graph = program
         return function("backward", self.backward_arguments, "s = T - 1; s >= 0; s--", body, 0)
@@ -304,9 +322,7 @@ class Program:
         if final:
             places += [f"save(dS{i} + b * HP + i, LANES, {{}});" for i in range(self.states)]
             places += [f"save_store(dx{m} + (t * B + b) * H + i, w, {{}});" for m in range(len(self.loose_streams))]
-            places += [
-                f"save(dv{m} + i, w, load(dv{m} + i, w) + {{}});" for m in range(len(self.loose_vectors))
-            ]
+            places += [f"save(dv{m} + i, w, load(dv{m} + i, w) + {{}});" for m in range(len(self.loose_vectors))]
         places += [f"save(dS{i} + b * HP + i, LANES, {{}});" for i in range(self.states) if keep]
         saves = [place.format(name) for place, name in zip(places, names)]
         waits = [place.format("all(0)") for place in places if place.startswith("save_store")]
@@ -330,7 +346,7 @@ class Program:
 
 def loop(first: str, last: str, body: Iterable[str]) -> list[str]:
     """Over all rows, and these cache lines of units: unit i and the w - 1 after it."""
-    head = f"for (long b = 0; b < B; b++) {{ const long row = ids ? ids[t * B + b] : t * B + b;"
+    head = "for (long b = 0; b < B; b++) { const long row = ids ? ids[t * B + b] : t * B + b;"
     lanes = f"for (long q = {first}; q < {last}; q++) {{ const long i = q * LANES, w = least(LANES, H - i);"
     return [head, lanes, *body, "}}"]
 

@@ -27,7 +27,6 @@ from legato.recurrent.scan import Hs, Lookup, Mask, Xs
 from legato.recurrent.scan import scan as slow_scan
 from legato.recurrent.trace import Reading, Untraceable
 
-
 Scan = Callable[..., tuple[Hs, State]]
 
 

@@ -69,7 +69,11 @@ class Sampler:
     """
 
     def __init__(
-        self, cells: Sequence[Cell], table: Float[Tensor, "v i"], head: nn.Linear, precision: torch.dtype = torch.float32
+        self,
+        cells: Sequence[Cell],
+        table: Float[Tensor, "v i"],
+        head: nn.Linear,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.cells, self.table, self.head = list(cells), table.detach(), head
         self.precision = {p.store: p for p in (F64, F32, BF16)}[precision]
@@ -86,7 +90,9 @@ class Sampler:
         for cell in self.cells[1:]:
             if not cell.inputs == cell.width == width:
                 name = type(cell).__name__
-                raise Untraceable(f"a {name} of {cell.inputs} inputs, {cell.width} wide, is not as wide as what is below it")
+                raise Untraceable(
+                    f"a {name} of {cell.inputs} inputs, {cell.width} wide, is not as wide as what is below it"
+                )
         lowest = Reading(self.cells[0], self.table, lambda x, w, b: gemm.linear(x, w, b, p))
         others = [Reading(cell, None) for cell in self.cells[1:]]
         return [Layer(reading, compiled_program(reading, p), p) for reading in (lowest, *others)]

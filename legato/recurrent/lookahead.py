@@ -8,6 +8,7 @@ from legato.recurrent import fast
 from legato.recurrent.cells import Cell, State
 from legato.recurrent.scan import Xs, mask_of
 
+
 class Lookahead(nn.Module):
     """Real-time BLSTM with limited look-ahead: y_t sees x_1 … x_{t+ahead}, and is out `ahead` steps later.
 

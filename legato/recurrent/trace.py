@@ -70,7 +70,9 @@ class Reading(TorchFunctionMode):
         self.outputs = tuple(self.one(output) for output in outputs)
         if len(self.outputs) != cell.memories:
             name = type(cell).__name__
-            raise Untraceable(f"{name} gives {len(self.outputs)} tensors, its state has {cell.memories}: set `memories`")
+            raise Untraceable(
+                f"{name} gives {len(self.outputs)} tensors, its state has {cell.memories}: set `memories`"
+            )
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -130,9 +132,7 @@ class Reading(TorchFunctionMode):
         if value.shape[-1] % self.width:
             raise self.complaint(f"what meets the state must be {self.width} wide, or a multiple: {tuple(value.shape)}")
         found.append(value)
-        return tuple(
-            self.graph.node(kind, value=(len(found) - 1, k)) for k in range(value.shape[-1] // self.width)
-        )
+        return tuple(self.graph.node(kind, value=(len(found) - 1, k)) for k in range(value.shape[-1] // self.width))
 
     def pointwise(self, op: Callable[..., int], *values: Any) -> Symbol:
         """An operation, block by block."""
@@ -249,9 +249,7 @@ def power(r: Reading, x: Symbol, exponent: int) -> Symbol:
 
 def leaky_relu(r: Reading, x: Symbol, slope: float = 0.01, inplace: bool = False) -> Symbol:
     G = r.graph
-    return r.pointwise(
-        lambda a: G.sub(G.node("relu", a), G.mul(G.constant(slope), G.node("relu", G.neg(a)))), x
-    )
+    return r.pointwise(lambda a: G.sub(G.node("relu", a), G.mul(G.constant(slope), G.node("relu", G.neg(a)))), x)
 
 
 def plain(op: str) -> Callable[..., Symbol]:
@@ -265,7 +263,9 @@ def joined(method: str) -> Callable[..., Symbol]:
 ASKS = frozenset(("size", "dim", "shape", "dtype", "device", "ndim", "is_cuda", "len", "requires_grad", "layout"))
 ADVICE = "write the line with + - * / sigmoid tanh relu exp log sqrt sin cos softplus, cat, chunk and Linear"
 READ: dict[str, Callable[..., Any]] = {
-    **{op: plain(op) for op in ("sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs", "softplus", "reciprocal")},
+    **{
+        op: plain(op) for op in ("sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs", "softplus", "reciprocal")
+    },
     **{name: joined("add") for name in ("add", "radd")},
     **{name: joined("sub") for name in ("sub", "subtract")},
     **{name: joined("mul") for name in ("mul", "rmul", "multiply")},

@@ -8,7 +8,8 @@ from legato import picture
 from legato.data.loader import order
 from legato.draws import Draws
 from legato.reports.page import Figure, Section
-from legato.reports.trained import Trained, said, tensors
+from legato.reports.showing import said
+from legato.reports.trained import Trained, tensors
 
 MOST = 40  # pictures
 

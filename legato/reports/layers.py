@@ -1,5 +1,6 @@
 """How large activations and gradients are from layer to layer, on one batch: whether anything dies or explodes."""
 
+from collections.abc import Set
 from math import nan
 from typing import Any
 
@@ -13,23 +14,24 @@ from legato.reports.page import Figure, Section
 from legato.reports.trained import Trained, tensors
 from legato.watch import watch
 
-EXAMPLES, FEWEST, MOST = 32, 4, 40  # in the batch; stages below which they are opened, and that are shown
+NUMBERS = 500_000  # of inputs
+FEWEST, MOST = 4, 40  # stages shown
 MEAN, SPREAD, ZEROS, DEAD, GRADIENT = "mean |a|", "sd of a", "share of zeros", "units never active", "‖∂L/∂W‖"
 
 
-def section(trained: Trained) -> Section | None:
-    names = stages(trained.net)[:MOST]
-    indices, inputs, targets = batch(trained, EXAMPLES)
-    with evaluating(trained.net), torch.enable_grad(), watch(trained.net, *names) as seen:
+def section(trained: Trained) -> Section:
+    indices, inputs, targets = batch(trained, examples(trained))
+    everything = [name for name, _ in trained.net.named_modules() if name]
+    with evaluating(trained.net), torch.enable_grad(), watch(trained.net, *everything) as seen:
         move, task = trained.device.move, trained.task
         with trained.device.autocast():
             step = task.loss(trained.net, move(inputs), move(targets), None)
         loss = torch.stack([value.float() for value in step.values.values()]).sum()
-        gradients = gradient_norms(trained.net, loss, names)
-    names = [name for name in names if any(True for _ in tensors(seen[name]))]
+    heard = {name for name, outputs in seen.items() if any(True for _ in tensors(outputs))}
+    names = stages(trained.net, heard)[:MOST]
     columns = {key: [measured(seen[name])[key] for name in names] for key in (MEAN, SPREAD, ZEROS, DEAD)}
     columns = {key: values for key, values in columns.items() if key not in (ZEROS, DEAD) or any(v > 0 for v in values)}
-    columns[GRADIENT] = [gradients[name] for name in names]
+    columns[GRADIENT] = gradient_norms(trained.net, loss, names)
     drawn = picture.profile(names, columns, "Layer by layer, on one batch", log=[GRADIENT])
     note = (
         f"{len(indices)} training examples through the network as trained, no dropout: sizes of what comes out of each "
@@ -38,25 +40,42 @@ def section(trained: Trained) -> Section | None:
     return Section("Layers", [Figure("layers", drawn, note)])
 
 
-def stages(net: nn.Module) -> list[str]:
-    """The names of its parts in order; those of its parts' parts where there are fewer than four."""
-    names = [name for name, _ in net.named_children()]
+def examples(trained: Trained) -> int:
+    """As many as are looked at in little time and memory."""
+    _, inputs, _ = batch(trained, 1)
+    return max(4, min(32, NUMBERS // max(1, sum(t.numel() for t in tensors(inputs)))))
+
+
+def stages(net: nn.Module, heard: Set[str]) -> list[str]:
+    """The parts of a network that were heard of, in order: its own, and the parts of those that only hold others.
+
+    Where there are fewer than four, the largest is opened until there is nothing more to open.
+    """
+    names = opened(net, "", heard)
     while 0 < len(names) < FEWEST:
-        opened = [f"{n}.{inner}" for n in names for inner, _ in net.get_submodule(n).named_children()]
-        if not opened:
+        inside = {name: opened(net.get_submodule(name), name, heard) for name in names}
+        largest = max(inside, key=lambda name: len(inside[name]))
+        if len(inside[largest]) < 2:
             break
-        names = [m for n in names for m in ([o for o in opened if o.startswith(f"{n}.")] or [n])]
+        names = [part for name in names for part in (inside[name] if name == largest else [name])]
     return names
 
 
-def gradient_norms(net: nn.Module, loss: Tensor, names: list[str]) -> dict[str, float]:
+def opened(module: nn.Module, name: str, heard: Set[str]) -> list[str]:
+    """The names of a module's parts; for a part that was never called itself, those of its parts."""
+    found = []
+    for child, part in module.named_children():
+        path = f"{name}.{child}".removeprefix(".")
+        found += [path] if path in heard else opened(part, path, heard)
+    return found
+
+
+def gradient_norms(net: nn.Module, loss: Tensor, names: list[str]) -> list[float]:
     """Of the loss with respect to all parameters of a stage; NaN where nothing is learnt. Nothing is kept in net."""
     trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
     found = dict(zip(trained, torch.autograd.grad(loss, list(trained.values()), allow_unused=True)))
-    return {
-        stage: norm([g for name, g in found.items() if g is not None and name.startswith(f"{stage}.")])
-        for stage in names
-    }
+    known = {name: g for name, g in found.items() if g is not None}
+    return [norm([g for name, g in known.items() if name.startswith(f"{stage}.")]) for stage in names]
 
 
 def norm(gradients: list[Tensor]) -> float:

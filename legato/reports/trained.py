@@ -1,6 +1,6 @@
 """A trained network and all that is known of it: what every section of a report is made from."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,6 @@ from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Split, Task
 from legato.training import Evaluation
-from legato.values import Image, Scores, Text
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Trained:
 
     def names(self, count: int) -> list[str]:
         """Of classes, labels or targets; their numbers where the task has learnt no names."""
-        known = self.task.names
+        known = self.task.names or getattr(getattr(self.task, "learnt", None), "names", ())
         return list(known) if len(known) == count else [str(k) for k in range(count)]
 
     def outputs(self, split: Split, indices: Sequence[int]) -> tuple[Any, Any, Any]:
@@ -85,51 +84,3 @@ def tensors(nest: Any) -> Iterator[Tensor]:
     elif isinstance(nest, list | tuple):
         for part in nest:
             yield from tensors(part)
-
-
-def image_in(value: Any) -> Image | Tensor | None:
-    """The picture an example's input is or holds."""
-    if isinstance(value, Image) or (isinstance(value, Tensor) and value.dim() == 3 and len(value) in (1, 3)):
-        return value
-    parts: Iterable[Any] = value if isinstance(value, tuple) else ()
-    return next((found for part in parts if (found := image_in(part)) is not None), None)
-
-
-def said(value: Any, names: Sequence[str]) -> str:
-    """A target or a prediction in a few words: its class, its labels, its numbers, its text."""
-    match value:
-        case Text():
-            return value.text
-        case bool() | float():
-            return f"{value:.3g}"
-        case int():
-            return names[value] if 0 <= value < len(names) else str(value)
-        case Scores() | Tensor() | dict() | list() | tuple():
-            return several(value, names)
-    return str(value)
-
-
-def several(value: Any, names: Sequence[str]) -> str:
-    """The first few of many things said."""
-    match value:
-        case Scores():
-            return ", ".join(f"{name} {v:.2f}" for name, v in value.top(2))
-        case dict():
-            return ", ".join(f"{k} {said(v, ())}" for k, v in list(value.items())[:3])
-        case Tensor() if value.dim() == 1 and len(value) == len(names):
-            return labels_or_numbers(value, names)
-        case Tensor() if value.dim() == 0:
-            return said(value.item(), names)
-        case Tensor():
-            return several(value.flatten()[:4].tolist(), names)
-    return ", ".join(said(v, names) for v in value[:4])
-
-
-def labels_or_numbers(value: Tensor, names: Sequence[str]) -> str:
-    """The names of the labels that are set, the shares of mixed classes, or numbers that are neither."""
-    known = value[~value.isnan()] if value.is_floating_point() else value
-    if bool(((known == 0) | (known == 1)).all()):
-        return ", ".join(name for name, v in zip(names, value.tolist()) if v == 1) or "none"
-    if float(known.min()) >= 0 and abs(float(known.sum()) - 1) < 1e-3:
-        return several(Scores(tuple(names), value), names)
-    return ", ".join(f"{v:.2f}" for v in value[:4].tolist())

@@ -6,8 +6,10 @@ from typing import Any
 from legato import picture
 from legato.picture.style import percent
 from legato.reports.page import Figure, Section, paragraph, table
-from legato.reports.trained import Trained, image_in, said
+from legato.reports.showing import image_in, said, with_target
+from legato.reports.trained import Trained
 from legato.task import Decoding, Split
+from legato.values import Image
 
 MOST, LEAST_CERTAIN = 60, 20  # pictures of errors; of right answers where there are no errors
 TEXT = 300  # letters of an input that is text
@@ -50,11 +52,13 @@ def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section
     inputs, _, outputs = trained.outputs(split, indices)
     task, chosen = trained.task, [trained.task.examples(split)[i] for i in indices]
     drawn = [task.draw(x, one) for (x, _), one in zip(chosen, task.predict(outputs, inputs, Decoding()))]
-    words = [one if isinstance(one, str) else "" for one in drawn]
-    captions = [f"true: {said(target, task.names)}\n{one}".strip() for (_, target), one in zip(chosen, words)]
-    shown = [x if isinstance(one, str) else one for (x, _), one in zip(chosen, drawn)]
-    note = "What is true, and what the network says; the worst first."
-    return exhibited(trained, shown, captions, f"The worst {len(indices)} on {split}", note)
+    title, note = f"The worst {len(indices)} on {split}", "What is true, and what the network says; the worst first."
+    if any(isinstance(one, Image) for one in drawn):
+        pairs = [(with_target(x, target) or x, one) for (x, target), one in zip(chosen, drawn)]
+        shown = [picture for pair in pairs[: MOST // 2] for picture in pair]
+        return exhibited(trained, shown, ["true", "predicted"] * len(pairs), title, note)
+    captions = [f"true: {said(target, task.names)}\n{one}" for (_, target), one in zip(chosen, drawn)]
+    return exhibited(trained, [x for x, _ in chosen], captions, title, note)
 
 
 def exhibited(trained: Trained, inputs: Sequence[Any], captions: Sequence[str], title: str, note: str) -> Section:

@@ -170,7 +170,8 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         if (found := self.published()) is None:
             return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
         if self.network == "deeppose":
-            return f"{self.start_from}: {copy_fitting(net.get_submodule('network.first.classifier'), found.tensors, self.start_from)}"
+            own = net.get_submodule("network.first.classifier")
+            return f"{self.start_from}: {copy_fitting(own, found.tensors, self.start_from)}"
         classifier = self.classifier()
         told = copy_fitting(classifier, found.tensors, self.start_from)
         trunk = net.get_submodule("network.first.maps.trunk")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from legato.data.examples import PictureSet
 from legato.recipe import Recipe
 
-DIGITS = "rotate15,scale15,shear15,shift2"
+DIGITS = "rotate15,scale15,shear15,shift2,elastic20"
 
 # Chosen on validation data: of MNIST for digits, of 10,000 CIFAR pictures for the others.
 QUICK = Recipe(

@@ -78,7 +78,7 @@ class Translate(Task[Text, str, Seq2Seq]):
     vocabulary: int = PIECES
     """Most pieces of words in each language."""
     attention: Literal["dot", "additive", "none"] = "dot"
-    """How the decoder looks at the source: Luong's product, Bahdanau's sum, or only at one vector for all of it (Cho)."""
+    """How the decoder looks at the source: Luong's product, Bahdanau's sum, or only at one vector of all of it (Cho)."""
     feeding: bool = False
     """What it has seen enters its state (Bahdanau); slower, as its steps wait for one another."""
     cell: str = "gru"

@@ -144,7 +144,9 @@ class Fixed(nn.Module):
 REFUSED = {
     "pools 6×7 to 4×7 by unequal windows": lambda: nn.Sequential(*trunk(), nn.AdaptiveAvgPool2d((4, 7)), nn.Flatten()),
     "Vectors": lambda: nn.Sequential(*trunk(), Vectors()),
-    "only takes pictures of one size": lambda: nn.Sequential(LocallyConnected2d(3, 2, 18, 20, 3), GlobalAverage()),
+    r"0 \(LocallyConnected2d\) only takes maps of one size": lambda: nn.Sequential(
+        LocallyConnected2d(3, 2, 18, 20, 3), GlobalAverage()
+    ),
     "sees the whole picture at once": lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), GlobalAverage()),
     "acts on a window's whole map": lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(1080), nn.Linear(1080, 2)),
     "does not grow": lambda: nn.Sequential(Fixed(), nn.Conv2d(3, 4, 3), GlobalAverage()),
