@@ -164,9 +164,13 @@ class Task(ABC, Generic[Input, Target, Net]):
             encoded = self.encode_inputs([one])
             yield from self.predict(self.outputs(net, encoded, None)[0], encoded, how)
 
+    def line(self, prediction: Any) -> str:
+        """The answer in a line, for the terminal."""
+        return str(prediction)
+
     def draw(self, input: Input, prediction: Any) -> Image | str:
         """The answer on the input, to look at."""
-        return str(prediction)
+        return self.line(prediction)
 
 
 def lookup(name: str) -> type[Task[Any, Any, Any]]:

@@ -1,6 +1,6 @@
 """What came out of a named stage, every time it was called: the one way to look inside a network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ def watch(net: nn.Module, *names: str) -> Iterator[dict[str, list[Any]]]:
             hook.remove()
 
 
-def collect(outputs: list[Any]) -> Any:
+def collect(outputs: list[Any]) -> Callable[[nn.Module, Any, Any], None]:
     """A forward hook that only remembers."""
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:

@@ -55,4 +55,4 @@ def main(args: list[str]) -> None:
             where = HOW[options.how](evidence, x)
         file = folder / f"{Path(source).stem}-{options.how}.png"
         picture.save(picture.heat(where.cpu(), image, f"{what}: {options.how}"), file)
-        print(f"{source}\t{trained.task.draw(image, answer)}\t{file}")
+        print(f"{source}\t{trained.task.line(answer)}\t{file}")

@@ -13,6 +13,7 @@ from legato.cli import arguments, show
 from legato.data.decode import ENDINGS
 from legato.errors import DataError, UsageError
 from legato.task import Decoding
+from legato.values import Image
 
 
 @dataclass
@@ -47,14 +48,20 @@ def main(args: list[str]) -> None:
         elif options.json:
             show.as_json({"file": source, **(answer if isinstance(answer, dict) else {"answer": answer})})
         else:
-            print(f"{source}\t{trained.task.draw(input, answer)}")
+            print(f"{source}\t{trained.task.line(answer)}")
         if options.save and not isinstance(answer, DataError):
-            folder = Path(options.save)
-            folder.mkdir(parents=True, exist_ok=True)
-            top = [(name, share) for name, share in answer.get("top", [])]
-            picture.save(picture.card(input, top), folder / f"{Path(source).stem}.png")
+            save(trained.task.draw(input, answer), Path(options.save), Path(source).stem)
     if broken:
         raise DataError(f"{broken} of {len(sources)} files could not be read; the others are answered above")
+
+
+def save(drawn: Image | str, folder: Path, name: str) -> None:
+    """The answer drawn, as a PNG; one that cannot be drawn as text."""
+    if isinstance(drawn, Image):
+        picture.save(picture.pixels(drawn), folder / f"{name}.png")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_text(drawn + "\n")
 
 
 def files(sources: tuple[str, ...]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Sentences with a tag for each word: CoNLL-U, the older CoNLL columns, JSONL. In three splits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from legato.data.policy import SPLITS
 from legato.data.sentences import in_tenths, json_object, lines
 from legato.data.splits import shares
-from legato.data.text_files import decoded, hidden
+from legato.data.text_files import hidden, read_text
 from legato.errors import DataError, UsageError, nearest
 from legato.task import Split
 
@@ -86,62 +86,64 @@ def addresses(examples: Sequence[Tagged]) -> tuple[Any, Int64[np.ndarray, "n"]]:
 def read_file(file: Path, column: str) -> Iterator[Tagged]:
     if file.suffix.lower() == ".jsonl":
         return read_jsonl(file)
-    return read_columns(file, column, is_conllu(file))
+    rows = read_text(file).split("\n")
+    parse = conllu_line(COLUMNS[column]) if is_conllu(file, rows) else columns_line
+    return read_rows(file, rows, parse)
 
 
-def is_conllu(file: Path) -> bool:
+def is_conllu(file: Path, rows: list[str]) -> bool:
     """By its ending, or by ten columns of which the first is a number."""
     if file.suffix.lower() == ".conllu":
         return True
-    first = next((line for line in decoded(file).split("\n") if line.strip() and not line.startswith("#")), "")
-    cells = first.split("\t")
+    cells = next((row for row in rows if row.strip() and not row.startswith("#")), "").split("\t")
     return len(cells) == 10 and cells[0].isdecimal()
 
 
-def read_columns(file: Path, column: str, conllu: bool) -> Iterator[Tagged]:
-    """A word a line, an empty line between sentences. CoNLL-U: no contractions (1-2), no empty nodes (1.1).
-
-    Without comments of its own kind, an older file may mark documents by -DOCSTART-.
-    """
+def read_rows(file: Path, rows: list[str], parse: Callable[[str], tuple[str, str] | None]) -> Iterator[Tagged]:
+    """A word a line, an empty line between sentences."""
     words: list[str] = []
     tags: list[str] = []
-    for number, line in lines_and_ends(file):
-        if not line.strip():
+    for number, row in enumerate([*rows, ""], 1):
+        if not row.strip():
             if words:
                 yield tuple(words), tuple(tags)
             words, tags = [], []
-        elif not ((conllu and line.startswith("#")) or line.startswith("-DOCSTART-")):
-            cells = line.split("\t") if "\t" in line else line.split()
-            if conllu and not cells[0].isdecimal():
-                check_id(cells[0], file, number)
-                continue
-            word, tag = cells_of(cells, COLUMNS[column] if conllu else None, f"{file}:{number}")
-            words.append(word)
-            tags.append(tag)
+            continue
+        try:
+            found = parse(row)
+        except ValueError as wrong:
+            raise DataError(f"{file}:{number}: {wrong}") from None
+        if found is not None:
+            words.append(found[0])
+            tags.append(found[1])
 
 
-def lines_and_ends(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line with its number, and an empty one at the end. Raises DataError for a file that says nothing."""
-    lines(file)
-    yield from enumerate([*decoded(file).split("\n"), ""], 1)
+def columns_line(row: str) -> tuple[str, str] | None:
+    """The first column and the last; older files mark documents by -DOCSTART-."""
+    cells = row.split("\t") if "\t" in row else row.split()
+    if len(cells) < 2:
+        raise ValueError("one column only; a line needs a word and its tag")
+    return None if cells[0] == "-DOCSTART-" else (cells[0], cells[-1])
 
 
-def cells_of(cells: list[str], at: int | None, where: str) -> tuple[str, str]:
-    """The word and its tag: of CoNLL-U the second column and column `at`, else the first and the last."""
-    if at is None:
-        if len(cells) < 2:
-            raise DataError(f"{where}: one column only; a line needs a word and its tag")
-        return cells[0], cells[-1]
-    if len(cells) != 10:
-        raise DataError(f"{where}: {len(cells)} columns, CoNLL-U has 10, parted by tabs; mend the line")
-    if cells[at] in ("_", ""):
-        raise DataError(f"{where}: no tag in column {at + 1}; choose another with --column, or mend the line")
-    return cells[1], cells[at]
+def conllu_line(at: int) -> Callable[[str], tuple[str, str] | None]:
+    """The second column and column `at`; comments, contractions (1-2) and empty nodes (1.1) are no words."""
 
+    def parse(row: str) -> tuple[str, str] | None:
+        if row.startswith("#"):
+            return None
+        cells = row.split("\t")
+        if not cells[0].isdecimal():
+            if all(part.isdecimal() for part in cells[0].replace(".", "-").split("-")):
+                return None
+            raise ValueError(f"{cells[0][:20]!r} where CoNLL-U has the number of a word; mend the line")
+        if len(cells) != 10:
+            raise ValueError(f"{len(cells)} columns, CoNLL-U has 10, parted by tabs; mend the line")
+        if cells[at] in ("_", ""):
+            raise ValueError(f"no tag in column {at + 1}; choose another with --column, or mend the line")
+        return cells[1], cells[at]
 
-def check_id(cell: str, file: Path, number: int) -> None:
-    if not all(part.isdecimal() for part in cell.replace(".", "-").split("-")):
-        raise DataError(f"{file}:{number}: {cell[:20]!r} where CoNLL-U has the number of a word; mend the line")
+    return parse
 
 
 def read_jsonl(file: Path) -> Iterator[Tagged]:

@@ -131,7 +131,7 @@ def opened(where: str, file: Path | BytesIO, largest: int) -> PIL.Image.Image:
         raise DataError(f"{where}: not a picture that can be read; save it as PNG or JPEG, or delete it") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise DataError(f"{where}: {one_line(error)}; make it smaller or set LEGATO_MAX_PIXELS") from None
-    except Exception as error:
+    except Exception as error:  # a file that is not there, or plugins that stumble over a damaged header
         raise damaged(where, error) from None
     check_size(where, image.height, image.width, largest)
     return image

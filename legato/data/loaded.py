@@ -15,7 +15,7 @@ from legato.errors import DataError
 from legato.values import Image
 
 
-class Loaded(Sequence[tuple[Image, int | Tensor]]):
+class Loaded(Sequence):
     """`pictures` fitted to size × size pixels; `pixels` and `targets` take many indices at once.
 
     In memory: broken pictures are left out from the beginning. On disk: a broken one is met when its turn comes, and

@@ -19,17 +19,17 @@ from legato.values.masks import to_runs
 Counts = dict[str, int]  # pictures of each split
 
 
-def image_folder(root: Path, counts: Counts, seed: int, size: int) -> None:
+def image_folder(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     """<split>/<shape>/<number>.png: which shape is it?"""
     for split, number in numbered(counts):
         image, kind = scenes.one_shape(seed, number, size)
         save(image, root / split / scenes.SHAPES[kind] / f"{number:05}.png")
 
 
-def voc(root: Path, counts: Counts, seed: int, size: int) -> None:
+def voc(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     """JPEGImages, Annotations, SegmentationClass and ImageSets: boxes and masks of the same pictures."""
     for split, number in numbered(counts):
-        scene, stem = scenes.shapes(seed, number, size), f"{number:06}"
+        scene, stem = scenes.shapes(seed, number, size, most), f"{number:06}"
         save(scene.image, root / "JPEGImages" / f"{stem}.jpg")
         write_mask(root / "SegmentationClass" / f"{stem}.png", scene.labels)
         text(root / "Annotations" / f"{stem}.xml", annotation(stem, size, scene.instances))
@@ -49,12 +49,12 @@ def annotation(stem: str, size: int, found: Masks) -> str:
     return f"<annotation>\n<filename>{stem}.jpg</filename>\n{dimensions}\n{objects}</annotation>\n"
 
 
-def coco(root: Path, counts: Counts, seed: int, size: int) -> None:
+def coco(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     """<split>2017/ and annotations/instances_<split>2017.json, each instance with its box, area and runs."""
     splits: dict[str, dict[str, list[Any]]] = {}
     for split, number in numbered(counts):
         folder = f"{short(split)}2017"
-        scene, name = scenes.shapes(seed, number, size), f"{number:012}.jpg"
+        scene, name = scenes.shapes(seed, number, size, most), f"{number:012}.jpg"
         save(scene.image, root / folder / name)
         file = splits.setdefault(folder, {"images": [], "annotations": [], "categories": categories()})
         file["images"].append({"id": number, "file_name": name, "width": size, "height": size})
@@ -84,17 +84,17 @@ def instances(found: Masks, picture: int, known: int) -> list[dict[str, Any]]:
     ]
 
 
-def pairs(root: Path, counts: Counts, seed: int, size: int) -> None:
+def pairs(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     """<split>/images and <split>/masks: where is the road?"""
     for split, number in numbered(counts):
-        image, labels = scenes.roads(seed, number, size)
+        image, labels = scenes.roads(seed, number, size, most)
         save(image, root / split / "images" / f"{number:05}.png")
         mask = PIL.Image.fromarray(labels.labels.numpy() * 255)
         folder(root / split / "masks" / f"{number:05}.png")
         mask.save(root / split / "masks" / f"{number:05}.png")
 
 
-def lsp(root: Path, counts: Counts, seed: int, size: int) -> None:
+def lsp(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     """images/im0001.jpg … and joints.mat, (14, 3, n), as the Leeds Sports Pose set has them; train, valid, test follow
     one another."""
     joints = []
@@ -105,7 +105,7 @@ def lsp(root: Path, counts: Counts, seed: int, size: int) -> None:
     scipy.io.savemat(root / "joints.mat", {"joints": np.stack(joints, axis=2).astype(np.float32)})
 
 
-FORMATS: dict[str, Callable[[Path, Counts, int, int], None]] = {
+FORMATS: dict[str, Callable[[Path, Counts, int, int, int], None]] = {
     "image_folder": image_folder,
     "voc": voc,
     "coco": coco,
@@ -115,9 +115,16 @@ FORMATS: dict[str, Callable[[Path, Counts, int, int], None]] = {
 
 
 def write(
-    format: str, root: str | Path, train: int = 160, valid: int = 20, test: int = 20, seed: int = 0, size: int = 96
+    format: str,
+    root: str | Path,
+    train: int = 160,
+    valid: int = 20,
+    test: int = 20,
+    seed: int = 0,
+    size: int = 96,
+    most: int = 5,
 ) -> Path:
-    """A set of drawn pictures, each `size` × `size` pixels, below an empty or new folder.
+    """A set of drawn pictures, each `size` × `size` pixels with at most `most` shapes, below an empty or new folder.
 
     image_folder: to classify; voc, coco: to detect and to segment; pairs: roads, to segment; lsp: poses.
     Raises UsageError for another format, or a folder that holds something.
@@ -128,7 +135,7 @@ def write(
     if root.exists() and any(root.iterdir()):
         raise UsageError(f"{root} holds something already: name a new folder")
     root.mkdir(parents=True, exist_ok=True)
-    FORMATS[format](root, {"train": train, "valid": valid, "test": test}, seed, size)
+    FORMATS[format](root, {"train": train, "valid": valid, "test": test}, seed, size, most)
     return root
 
 

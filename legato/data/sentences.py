@@ -164,8 +164,7 @@ def is_trec(path: Path) -> bool:
     files = trec_files(path)
     if "train" not in files or files["train"].suffix in TABLES:
         return False
-    first = files["train"].open(encoding="utf-8", errors="replace").readline()
-    label, _, rest = first.partition(" ")
+    label, _, rest = first_line(files["train"]).partition(" ")
     return bool(rest) and label.count(":") == 1 and all(label.split(":"))
 
 
@@ -201,7 +200,7 @@ def is_table(path: Path) -> bool:
     files = table_files(path)
     if not files:
         return False
-    first = files["train"].open(encoding="utf-8-sig", errors="replace").readline().lower()
+    first = first_line(files["train"]).lower()
     return any(name in first for name in TEXT) and any(name in first for name in CLASS)
 
 
@@ -302,6 +301,12 @@ def read_folders(path: Path, fine: bool) -> tuple[dict[Split, list[Labelled]], s
         for split, root in parts.items()
     }
     return read, f"folders {', '.join(p.name for p in given.values())}" if parts is given else "a folder a class"
+
+
+def first_line(file: Path) -> str:
+    """To tell formats by, whatever it holds."""
+    with file.open(encoding="utf-8-sig", errors="replace") as text:
+        return text.readline()
 
 
 def lines(file: Path) -> list[tuple[int, str]]:

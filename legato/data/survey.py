@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from legato.data.decode import LARGEST, contents, opened, read_image
+from legato.data.decode import LARGEST, opened, read_image
 from legato.data.detect import read
 from legato.data.examples import Kind, Pictures, PictureSet, Pixels, SetAside
 from legato.errors import DataError
@@ -156,11 +155,11 @@ def look(pictures: Pictures, i: int) -> Look | str:
     if isinstance(pictures.store, Pixels):
         pixels, mode = pictures.image(i).pixels, "L" if pictures.store.pixels.shape[1] == 1 else "RGB"
         return Look(pixels.shape[1], pixels.shape[2], mode, digest(pixels))
+    path = pictures.store.root / pictures.name(i)
     try:
-        where, data = contents(pictures.store.root / pictures.name(i))
-        with opened(where, BytesIO(data), LARGEST) as image:
+        with opened(str(path), path, LARGEST) as image:
             mode = image.mode
-        pixels = read_image(data, pictures.channels)
+        pixels = read_image(path, pictures.channels)
     except DataError as error:
         return str(error)
     return Look(pixels.shape[1], pixels.shape[2], mode, digest(pixels))

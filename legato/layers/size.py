@@ -12,7 +12,7 @@ def output_size(
     the edge, but never start behind it. 98 pixels under windows of 3, not overlapping: 32, and 33 with `ceil`.
     """
     check(size, kernel, stride, padding, dilation)
-    free = size + 2 * padding - reach(kernel, dilation)
+    free = size + 2 * padding - span(kernel, dilation)
     if not ceil:
         return free // stride + 1
     positions = -(-free // stride) + 1
@@ -23,15 +23,15 @@ def output_size(
 def explain_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> str:
     """The formula with its numbers, and what floor and ceil make of it when the stride does not divide."""
     floor = output_size(size, kernel, stride, padding, dilation)
-    free = size + 2 * padding - reach(kernel, dilation)
-    formula = f"({size} − {reach(kernel, dilation)} + 2·{padding}) / {stride} + 1"
+    free = size + 2 * padding - span(kernel, dilation)
+    formula = f"({size} − {span(kernel, dilation)} + 2·{padding}) / {stride} + 1"
     if not (left := free % stride):
         return f"{formula} = {floor}"
     ceil = output_size(size, kernel, stride, padding, dilation, ceil=True)
     return f"{formula} = {free / stride + 1:.2f}: floor gives {floor} and drops {left} of the pixels, ceil gives {ceil}"
 
 
-def reach(kernel: int, dilation: int) -> int:
+def span(kernel: int, dilation: int) -> int:
     """Pixels from the first to the last that a dilated window touches."""
     return dilation * (kernel - 1) + 1
 
@@ -41,8 +41,8 @@ def check(size: int, kernel: int, stride: int, padding: int, dilation: int) -> N
     for name, value in given.items():
         if value < (least := 0 if name == "padding" else 1):
             raise UsageError(f"a sliding window cannot have {name} {value}: it must be at least {least}")
-    if (missing := reach(kernel, dilation) - size - 2 * padding) > 0:
+    if (missing := span(kernel, dilation) - size - 2 * padding) > 0:
         raise UsageError(
-            f"a window over {reach(kernel, dilation)} pixels does not fit into {size} with padding {padding}: "
+            f"a window over {span(kernel, dilation)} pixels does not fit into {size} with padding {padding}: "
             f"pad by {padding + -(-missing // 2)} or take a larger picture"
         )

@@ -5,9 +5,15 @@ Each input value stamps the kernel, times itself, onto the output; stamps that o
 divide the kernel's size they overlap unevenly: the chequerboard of many generated pictures.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from legato.errors import UsageError
+
+Pair = tuple[int, int]
 
 
 def adjoint(conv: nn.Conv2d) -> nn.ConvTranspose2d:
@@ -16,16 +22,13 @@ def adjoint(conv: nn.Conv2d) -> nn.ConvTranspose2d:
     Several sizes of x lead to one of y: call it as `adjoint(conv)(y, output_size=x.shape[-2:])`.
     """
     if isinstance(conv.padding, str):
-        raise ValueError(f"give the padding in pixels, not as {conv.padding!r}")
+        raise UsageError(f"a transposed convolution needs its padding in pixels, not {conv.padding!r}")
+    size, stride, padding, dilation = cast(list[Pair], [conv.kernel_size, conv.stride, conv.padding, conv.dilation])
     transposed = nn.ConvTranspose2d(
-        conv.out_channels,
-        conv.in_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
+        *(conv.out_channels, conv.in_channels, size, stride, padding),
         groups=conv.groups,
         bias=False,
-        dilation=conv.dilation,  # type: ignore[arg-type]
+        dilation=dilation,
         device="meta",
     )
     transposed.weight = conv.weight

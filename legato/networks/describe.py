@@ -1,6 +1,6 @@
 """A network as a table: what comes out of each stage, and what it costs; also as the lecture prints it for VGG.
 
-Nothing is computed: the network is traced on the meta device, so that ResNet-152 takes as long as LeNet.
+Nothing is computed: the network is traced on the meta device, where wide layers and large pictures cost nothing.
 """
 
 from dataclasses import dataclass
@@ -145,6 +145,8 @@ def weights_of(module: nn.Module) -> int:
 
 
 def short(n: int) -> str:
-    """1728 → 1.7k, 36 864 → 37k, 102 760 448 → 103M: one decimal below ten, and none that is 0."""
+    """150, 1728 → 1.7k, 36 864 → 37k, 102 760 448 → 103M: one decimal below ten, and none that is 0."""
+    if n < 1000:
+        return str(n)
     size, unit = (n / 1e6, "M") if n >= 1e6 else (n / 1e3, "k")
     return f"{size:.0f}{unit}" if size >= 10 else f"{size:.1f}".removesuffix(".0") + unit

@@ -2,7 +2,7 @@
 
 A small network slides over the trunk's map and says where something is; a second looks at those regions and says what.
 Departures: regions are cut by RoI align instead of RoI pooling (He et al. 2017); anchors have shapes fitted to the data
-instead of 128², 256², 512²; both stages are trained at once (section 3.2, "approximate joint training").
+instead of 128², 256², 512²; maps are normalised first; both stages are trained at once (section 3.2, "approximate joint training").
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from legato.layers.conv import ConvRelu
-from legato.layers.regions import FeaturePyramid, anchors, clip, crop_levels, decode, encode, iou, nms
+from legato.layers.regions import EvenScale, FeaturePyramid, anchors, clip, crop_levels, decode, encode, iou, nms
 from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_outlined, sample
 from legato.layers.stages import stages
 from legato.networks.detector import SURE, Detector, Parts, enter
@@ -109,7 +109,7 @@ def faster_rcnn(parts: Parts) -> FasterRCNN:
     trunk = parts.trunk([16])
     channels = trunk.channels[0]
     proposals = RegionProposals(trunk, channels, [torch.tensor(parts.shapes)])
-    return FasterRCNN(trunk, nn.Identity(), proposals, RegionHead(channels, HIDDEN, parts.classes))
+    return FasterRCNN(trunk, EvenScale([channels]), proposals, RegionHead(channels, HIDDEN, parts.classes))
 
 
 def faster_rcnn_pyramid(parts: Parts) -> FasterRCNN:

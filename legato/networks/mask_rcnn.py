@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from legato.layers.conv import ConvRelu, rectified
+from legato.layers.conv import ConvRelu
 from legato.layers.regions import FeaturePyramid, roi_align
 from legato.layers.regions.objects import Canvas, Detections, Truth
 from legato.layers.stages import stages
@@ -69,7 +69,7 @@ def mask_head(channels: int, classes: int) -> nn.Sequential:
         conv3=ConvRelu(channels, channels, 3),
         conv4=ConvRelu(channels, channels, 3),
         up=up, relu=nn.ReLU(),                   # (r, channels, 28, 28)
-        draw=rectified(nn.Conv2d(channels, classes, 1)),
+        draw=faster_rcnn.small(nn.Conv2d(channels, classes, 1)),
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def mask_loss(boxes: Sequence[Boxes], masks: Float[Tensor, "m k n n"], truths: S
     """Mean cross-entropy over the pixels of the true class's mask; classes do not compete (section 3)."""
     labels, targets = [], []
     for own, truth in zip(boxes, truths):
-        overlap, which = faster_rcnn.best_overlap(own, truth)
+        _, which = faster_rcnn.best_overlap(own, truth)
         labels.append(truth.labels[which] if len(truth.labels) else which)
         targets.append(cut(truth.bitmaps, own, which, masks.shape[-1]))
     label, target = torch.cat(labels), torch.cat(targets)

@@ -46,13 +46,15 @@ class SentenceCNN(nn.Module):
     def forward(self, ids: Ids, mask: Mask) -> Logits:
         xs = (self.embed(ids) * mask[..., None]).permute(1, 2, 0)  # (b, e, t)
         xs = pad(xs, (self.widest - 1, self.widest - 1))  # so that each filter meets each word, in any batch
-        strongest = [relu(self.strongest(conv, xs, mask)) for conv in self.filters]
+        strongest = [relu(self.strongest(conv, xs, mask.sum(0))) for conv in self.filters]
         return self.out(self.dropout(torch.cat(strongest, dim=1)))
 
-    def strongest(self, conv: nn.Module, xs: Float[Tensor, "b e t"], mask: Mask) -> Float[Tensor, "b m"]:
+    def strongest(
+        self, conv: nn.Module, xs: Float[Tensor, "b e p"], lengths: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
         """The largest answer of each filter to windows that hold a word: longer padding changes nothing."""
         answers = conv(xs)
-        last = mask.sum(0)[:, None] + self.widest - 1  # windows that begin from here on are all padding
+        last = lengths[:, None] + self.widest - 1  # windows that begin from here on are all padding
         begins = torch.arange(answers.shape[-1], device=xs.device)
         return answers.masked_fill((begins >= last)[:, None], -torch.inf).amax(-1)
 

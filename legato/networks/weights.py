@@ -238,7 +238,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             case ".safetensors":
                 held = load_file(file)
             case ".npz":
-                with np.load(file, allow_pickle=False) as arrays:
+                with file.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
                     held = {name: torch.from_numpy(arrays[name]) for name in arrays}
             case ".pth" | ".pt":
                 held = torch.load(file, map_location="cpu", weights_only=True)

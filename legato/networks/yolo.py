@@ -2,10 +2,11 @@
 
 The picture is a grid of S × S cells. The cell in which an object's middle lies is to say what it is and, by B boxes
 with a confidence each, where: one forward pass, S × S × (5 B + C) numbers, squared errors. `published` is figure 3 as
-printed; `yolo` and `yolo_fine` are the same heads, convolutional, on a smaller trunk, which a few hundred pictures teach.
+printed; `yolo` and `yolo_fine` are smaller and convolutional to the end, so that a few hundred pictures can teach them.
 """
 
 from collections.abc import Sequence
+from math import gcd
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from legato.layers.regions import clip, iou, nms
 from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_outlined
 from legato.layers.stages import stages
 from legato.networks.detector import SURE, Detector, Parts, enter
+from legato.networks.faster_rcnn import small
 from legato.recipe import Recipe
 
 BOXES = 2  # of each cell: B
@@ -72,15 +74,16 @@ WIDTH = 256  # of the convolutions that are added to the trunk; 1024 in the pape
 
 
 def on_trunk(parts: Parts, grid: int, stride: int) -> YOLO:
-    """Section 2.2: four convolutions on top of the trunk; the last layer is a 1×1 convolution instead of two dense ones."""
+    """Section 2.2: four convolutions on top of the trunk; then a 1×1 convolution instead of two dense layers."""
     trunk = parts.trunk([16])
     head = stages(
+        even=nn.GroupNorm(gcd(32, trunk.channels[0]), trunk.channels[0]),
         conv1=convolution(trunk.channels[0], WIDTH, 3),
         conv2=convolution(WIDTH, WIDTH, 3, stride),
         conv3=convolution(WIDTH, WIDTH, 3),
         conv4=convolution(WIDTH, WIDTH, 3),
         cells=nn.AdaptiveAvgPool2d(grid),  # other trunks may end a position short
-        predict=nn.Conv2d(WIDTH, 5 * BOXES + parts.classes, 1),
+        predict=small(nn.Conv2d(WIDTH, 5 * BOXES + parts.classes, 1)),
     )
     return YOLO(LastMap(trunk, trunk.offsets[0]), head, grid, parts.classes)
 
@@ -154,7 +157,7 @@ def cell_losses(cells: Cells, canvas: Canvas, truths: Sequence[Truth]) -> dict[s
 def owners(
     truths: Sequence[Truth], sizes: Int64[Tensor, "b 2"], grid: int
 ) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "m"], Int64[Tensor, "m"], Float[Tensor, "m 4"], Int64[Tensor, "m"]]:
-    """Each object's picture, cell (row, column), box as shares of the picture, and class. A cell owns one: the largest."""
+    """Each object's picture, row and column of its cell, box as shares of the picture, class. A cell owns the largest."""
     place = [torch.full((int(t.sure.sum()),), i, device=t.boxes.device) for i, t in enumerate(truths)]
     box = torch.cat([t.boxes[t.sure] / size.flip(0).repeat(2) for t, size in zip(truths, sizes)])
     label, picture = torch.cat([t.labels[t.sure] for t in truths]), torch.cat(place)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import ceil, log2
 from typing import Any, Protocol, runtime_checkable
 
-from legato.picture.style import BLUE, GREY, INK, Picture, figure, rendered, shortened, style
+from legato.picture.style import BLUE, GREY, INK, Picture, figure, headline, rendered, shortened, style
 
 SLANT = 0.4  # of a side that goes back into the page, how far it is drawn to the right
 RISE = 0.75  # and of that, how far up
@@ -38,7 +38,7 @@ def stage_diagram(rows: Sequence[Stage], title: str = "", across: int = 10) -> P
         tops = [max(sum(box(stage, most)[1:]) for stage in line) + 0.05 for line in lines]
         heights = [1.3 * (top + LABELS) for top in tops]
         drawn = figure(SLOT * max(slots, 3) + 0.3, (0.45 if title else 0.1) + sum(heights))
-        drawn.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
+        headline(drawn, title)
         panels = drawn.subplots(len(lines), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, line, top in zip(panels, lines, tops):
             for k, stage in enumerate(line):

@@ -17,6 +17,7 @@ from legato.picture.style import (
     VERMILLION,
     Picture,
     figure,
+    headline,
     pixels,
     rendered,
     shortened,
@@ -46,8 +47,9 @@ def matrix(
     with style():
         small = max(counts.shape) <= ANNOTATED
         side = 1.4 + 0.42 * max(counts.shape) if small else 6.2
-        drawn = figure(max(3.6, side) if small else 9.6, max(3.2, side))
-        axes = drawn.add_subplot(xlabel=x, ylabel=y, title=title)
+        drawn = figure(max(3.6, side, 0.6 + 0.1 * len(title)) if small else 9.6, max(3.2, side))
+        headline(drawn, title)
+        axes = drawn.add_subplot(xlabel=x, ylabel=y)
         r, c = counts.shape
         axes.imshow(two_hues(share), interpolation="nearest", extent=(-0.5, c - 0.5, r - 0.5, -0.5))
         axes.grid(False)
@@ -171,7 +173,7 @@ def map_alone(numbers: Tensor, colours: Any, title: str, x: str, y: str) -> tupl
 
 def map_beside(image: Picture, overlaid: Picture, title: str) -> tuple[Any, Any]:
     drawn = figure(7.4, 0.6 + 3.2 * min(1.6, image.height / image.width))
-    drawn.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
+    headline(drawn, title)
     panels = drawn.subplots(1, 2)
     for axes, shown in zip(panels, (image, overlaid)):
         axes.imshow(shown, interpolation="nearest" if max(image.size) < 200 else "antialiased")

@@ -17,6 +17,7 @@ from legato.picture.style import (
     VERMILLION,
     Picture,
     figure,
+    headline,
     number,
     percent,
     rendered,
@@ -146,7 +147,7 @@ def profile(
     """What differs from layer to layer: a row for each name, a panel of bars for each column; `log` names columns."""
     with style():
         drawn = figure(min(10.0, 1.6 + 2.1 * len(columns)), 1.1 + 0.25 * max(2, len(names)))
-        drawn.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
+        headline(drawn, title)
         panels = drawn.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axes, (column, values), colour in zip(panels, columns.items(), LINES * len(columns)):
             draw_bars(axes, values, [colour] * len(values), column in log)
@@ -161,7 +162,7 @@ def scatter(panels: Mapping[str, Points], x: str, y: str, title: str = "") -> Pi
     rows = -(-len(panels) // columns) or 1
     with style():
         drawn = figure(max(3.6, 2.6 * columns), 0.5 + 2.6 * rows)
-        drawn.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=11)
+        headline(drawn, title)
         for k, (name, (xs, ys)) in enumerate(panels.items()):
             axes = drawn.add_subplot(rows, columns, k + 1, aspect="equal", adjustable="datalim")
             axes.set_title(shortened(name, 24), fontsize=9.5, weight="normal")

@@ -81,6 +81,11 @@ def figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height))
 
 
+def headline(drawn: Any, title: str) -> None:
+    """The title of a whole figure, at its left."""
+    drawn.suptitle(title, x=0.015, ha="left", weight="bold", fontsize=11)
+
+
 def rendered(drawn: Any) -> Picture:
     """A matplotlib figure as an RGB picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

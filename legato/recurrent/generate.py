@@ -16,8 +16,9 @@ from legato.kernels import gemm
 from legato.kernels.build import Unavailable, from_file
 from legato.kernels.gemm import BF16, F32, F64, Precision
 from legato.recurrent.cells import Cell, State
-from legato.recurrent.emit import Program
-from legato.recurrent.fast import Compiled, compiled_program, packed_forward, room, warn
+from legato.recurrent.compiled import Compiled, compiled_program, packed_forward, room
+from legato.recurrent.fast import warn
+from legato.recurrent.program import Program
 from legato.recurrent.stack import States
 from legato.recurrent.trace import Reading, Untraceable
 

@@ -99,7 +99,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Op:
-    """A function said three ways: to torch, to the C compiler, and as its derivative: (graph, gradient, y, *x) → *dx."""
+    """A function said three ways: to torch, in C, and as its derivative: (graph, gradient, y, *x) → *dx."""
 
     torch: Callable[..., Tensor]
     c: str

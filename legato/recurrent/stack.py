@@ -17,8 +17,8 @@ class Stack(nn.Module):
     """`depth` layers of a cell: h_t^l sees h_{t−1}^l and h_t^{l−1} (lectures: W^l of n × 2n, 4n × 2n for the LSTM).
 
     states come one a scan: layer by layer, in each layer forwards before backwards. With `both` directions the output
-    is 2n wide. `drop` is the probability that a number passed from one layer to the next is 0; `same_mask` draws it once
-    a sequence instead of once a step (Gal & Ghahramani 2016). `learn_start` makes the first state a parameter.
+    is 2n wide. `drop` is the probability that a number passed from one layer to the next is 0; `same_mask` draws it
+    once a sequence instead of once a step (Gal & Ghahramani 2016). `learn_start` makes the first state a parameter.
     `slow` runs the reference, cell by cell: what hooks (`watch`) need, and second derivatives.
     """
 

@@ -34,15 +34,15 @@ class Symbol(Tensor):
     @staticmethod
     def __new__(cls, nodes: Sequence[int], rows: int, width: int, like: Tensor) -> "Symbol":
         size = (rows, width * len(nodes))
-        symbol: Symbol = Tensor._make_wrapper_subclass(cls, size, dtype=like.dtype, device=like.device)  # type: ignore[attr-defined]
+        symbol: Symbol = Tensor._make_wrapper_subclass(cls, size, dtype=like.dtype, device=like.device)
         symbol.nodes = tuple(nodes)
         return symbol
 
-    def __repr__(self, **_: Any) -> str:  # a symbol has no numbers to print
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # a symbol has no numbers to print
         return f"Symbol{self.nodes}"
 
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise Untraceable(f"{func} needs numbers")
 
 

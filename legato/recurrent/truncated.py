@@ -1,9 +1,8 @@
 """Backpropagation through time, cut off: the state goes on for ever, the gradient goes back `size` steps.
 
-Two things are called that. *Chunked* cuts the sequence into pieces, each seen once: it is what one trains with, and what
-the lecture's text says. *Sliding* runs a window of `size` steps again at every step, and counts only its last loss: it
-is what the lecture's pictures show, {11}, {11, 12}, {12, 13}, {13, 14} (Williams & Peng 1990: chunked is BPTT(h; h),
-sliding BPTT(h; 1)). Memory is that of `size` steps in both.
+Two things are called that. *Chunked* cuts the sequence into pieces, each seen once: what one trains with. *Sliding*
+runs a window of `size` steps again at every step, and counts only its last loss: what the lecture's pictures show,
+{11}, {11, 12}, {12, 13}, {13, 14}. (Williams & Peng 1990: BPTT(h; h) and BPTT(h; 1).) Both keep `size` steps in memory.
 """
 
 from collections.abc import Iterator

@@ -12,6 +12,7 @@ from legato.task import Decoding, Split
 from legato.values import Image
 
 MOST, LEAST_CERTAIN = 60, 20  # pictures of errors; of right answers where there are no errors
+PAIRS = 12  # of truth and answer, where both are drawn
 TEXT = 300  # letters of an input that is text
 
 
@@ -54,9 +55,11 @@ def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section
     drawn = [task.draw(x, one) for (x, _), one in zip(chosen, task.predict(outputs, inputs, Decoding()))]
     title, note = f"The worst {len(indices)} on {split}", "What is true, and what the network says; the worst first."
     if any(isinstance(one, Image) for one in drawn):
-        pairs = [(with_target(x, target) or x, one) for (x, target), one in zip(chosen, drawn)]
-        shown = [picture for pair in pairs[: MOST // 2] for picture in pair]
-        return exhibited(trained, shown, ["true", "predicted"] * len(pairs), title, note)
+        both = zip(chosen[:PAIRS], drawn)
+        pairs = [(with_target(x, target) or x, one) for (x, target), one in both if isinstance(one, Image)]
+        shown = [(image, what) for pair in pairs for image, what in zip(pair, ("true", "predicted"))]
+        title = f"The worst {len(pairs)} on {split}"
+        return Section("Worst errors", [Figure("worst", picture.sheet(shown, 4, title, tile=448), note)])
     captions = [f"true: {said(target, task.names)}\n{one}" for (_, target), one in zip(chosen, drawn)]
     return exhibited(trained, [x for x, _ in chosen], captions, title, note)
 

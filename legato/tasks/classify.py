@@ -8,11 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from legato import picture
+from legato.data.examples import Kind
 from legato.errors import UsageError, nearest
 from legato.metrics import classification
 from legato.networks import registry
 from legato.task import Decoding, Step, Tally
-from legato.tasks.pictures import PictureTask
+from legato.tasks.pictures import PictureTask, as_image
 from legato.values import Image, Scores
 
 
@@ -26,7 +28,7 @@ class Classify(PictureTask):
     """Share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
 
     name: ClassVar[str] = "classify"
-    kind: ClassVar[Any] = "class"
+    kinds: ClassVar[tuple[Kind, ...]] = ("class",)
 
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         outputs = net(inputs)
@@ -80,5 +82,9 @@ class Classify(PictureTask):
             )
         return answers
 
-    def draw(self, input: Image, prediction: Any) -> str:
+    def line(self, prediction: Any) -> str:
         return f"{prediction['class']} {prediction['probability']:.0%}"
+
+    def draw(self, input: Image, prediction: Any) -> Image:
+        """The lecture's card: the picture beside its likeliest classes."""
+        return as_image(picture.card(input, [(name, share) for name, share in prediction["top"]]), input.source)

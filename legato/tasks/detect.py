@@ -18,8 +18,8 @@ from legato.errors import UsageError, nearest
 from legato.layers.regions import fitted_shapes
 from legato.layers.regions.objects import Canvas, Detections, Truth, none_outlined
 from legato.metrics import detection
-from legato.networks import weights
 from legato.networks import detectors as detectors
+from legato.networks import weights
 from legato.networks.detector import Detector, Parts, lookup_detector
 from legato.picture import overlays
 from legato.recipe import Recipe

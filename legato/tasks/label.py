@@ -8,9 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from legato import picture
+from legato.data.examples import Kind
 from legato.metrics import labels
 from legato.task import Decoding, Step, Tally
-from legato.tasks.pictures import PictureTask
+from legato.tasks.pictures import PictureTask, as_image
 from legato.values import Image, Scores
 
 
@@ -19,7 +21,7 @@ class Label(PictureTask):
     """Any number of labels for each picture, from a table with a column of 0 and 1 for each."""
 
     name: ClassVar[str] = "label"
-    kind: ClassVar[Any] = "labels"
+    kinds: ClassVar[tuple[Kind, ...]] = ("labels",)
 
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         known = ~targets.isnan()
@@ -53,5 +55,10 @@ class Label(PictureTask):
             for row in outputs.cpu()
         ]
 
-    def draw(self, input: Image, prediction: Any) -> str:
+    def line(self, prediction: Any) -> str:
         return ", ".join(prediction["labels"]) or "none"
+
+    def draw(self, input: Image, prediction: Any) -> Image:
+        """The picture beside its likeliest labels."""
+        scores = sorted(prediction["probabilities"].items(), key=lambda pair: -pair[1])
+        return as_image(picture.card(input, scores), input.source)

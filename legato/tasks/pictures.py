@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from legato.draws import Draws
 from legato.errors import UsageError
 from legato.layers import with_normalization
 from legato.networks import registry, weights
+from legato.picture import Picture
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Split, Task
@@ -70,7 +72,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     takes: ClassVar[tuple[type, ...]] = (Image,)
-    kind: ClassVar[Kind]  # of target
+    kinds: ClassVar[tuple[Kind, ...]]  # of targets it can learn
 
     @property
     def known(self) -> Learnt:
@@ -81,17 +83,21 @@ class PictureTask(Task[Image, Any, nn.Module]):
     # data
     @classmethod
     def recognises(cls, data: str) -> bool:
-        return format_of(data) in FORMATS and picture_set(data, "").kind == cls.kind
+        return format_of(data) in FORMATS and picture_set(data, "").kind in cls.kinds
+
+    def choose(self, found: PictureSet) -> tuple[str, int]:
+        """The network and the size of its pictures, where the user has not said."""
+        name = self.network or recommended.network(found, self.start_from)
+        size = self.size or registry.lookup(name).size or max(found.splits["train"].size(0)[:2])
+        registry.check_size(name, size)
+        return name, size
 
     def adapt(self: Own) -> Own:
         found = picture_set(self.data, self.fold)
-        if found.kind != self.kind:
+        if found.kind not in self.kinds:
             raise UsageError(f"{self.data}: targets are {found.kind}, which is not what `{self.name}` learns")
-        name = self.network or recommended.network(found, self.start_from)
-        entry = registry.lookup(name)
+        name, size = self.choose(found)
         published = self.published(name)
-        size = self.size or entry.size or max(found.splits["train"].size(0)[:2])
-        registry.check_size(name, size)
         channels = published.channels if published else found.channels
         augmentation = recommended.augmentation(found, size, name) if self.augmentation == "auto" else self.augmentation
         load = variation(augmentation).load_size(size)
@@ -118,7 +124,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         known = self.known
         train, valid, test = known.examples
         lines = [
-            f"{self.data}: {known.format}, {len(known.names)} {PLURAL[self.kind]}, "
+            f"{self.data}: {known.format}, {len(known.names)} {PLURAL[picture_set(self.data, self.fold).kind]}, "
             f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
             f"{self.name} by {self.network} at {known.channels} × {known.size} × {known.size}, "
             f"variations: {self.augmentation}",
@@ -226,6 +232,11 @@ def loaded(data: str, fold: str, split: Split, size: int, channels: int) -> Load
 @lru_cache
 def variation(spec: str) -> variations.Augmentation:
     return variations.parse("" if spec == "none" else spec)
+
+
+def as_image(drawn: Picture, source: str) -> Image:
+    """A drawn picture as a value."""
+    return Image(torch.from_numpy(np.array(drawn.convert("RGB"))).permute(2, 0, 1), source)
 
 
 def statistics(train: Loaded, looked_at: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:

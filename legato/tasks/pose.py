@@ -20,13 +20,13 @@ from legato.errors import UsageError, nearest
 from legato.layers.normalize import with_normalization
 from legato.layers.stages import stages
 from legato.metrics import pose as measures
-from legato.networks import registry, weights
+from legato.networks import registry
 from legato.networks.deeppose import DeepPose, Integral, Refinement, Regression
-from legato.networks.fcn import fcn, fully_convolutional
+from legato.networks.fcn import fcn
 from legato.picture import overlays
 from legato.recipe import Recipe
-from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks import trunks
 from legato.tasks.transfer import copy_fitting
 from legato.values import Image, Keypoints
 from legato.values.keypoints import LSP, from_json, truth
@@ -82,6 +82,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
 
     name: ClassVar[str] = "pose"
     takes: ClassVar[tuple[type, ...]] = (Image,)
+    kind: ClassVar[str] = "joints"
 
     @property
     def known(self) -> Learnt:
@@ -94,7 +95,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         if self.network not in NETWORKS:
             raise UsageError(f"pose has no network {self.network!r}{nearest(self.network, NETWORKS)}")
         check_variations(self.augmentation)
-        found, published = pose_set(self.data, self.fold), self.published()
+        found, published = pose_set(self.data, self.fold), trunks.published(self.trunk, self.start_from)
         learnt = Learnt(
             format=found.format,
             names=LSP.names,
@@ -141,42 +142,16 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
             classifier = registry.build(self.trunk, 2 * joints, known.channels, known.size)
             first: nn.Module = Regression(with_normalization(classifier, known.mean, known.sd))
         else:
-            trunk = with_normalization(fully_convolutional(self.classifier(), self.shape), known.mean, known.sd)
+            trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
             first = Integral(fcn("fcn8s", trunk, joints, known.channels))  # type: ignore[arg-type]
         return stages(network=DeepPose(first, [Refinement(joints, known.channels) for _ in range(self.refinements)]))
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the pictures the trunk was drawn for."""
-        side = registry.lookup(self.trunk).size or 224
-        return self.known.channels, side, side
-
-    def classifier(self) -> nn.Sequential:
-        """The trunk's network with two classes; its last layer is not used. Raises UsageError if it has no stages."""
-        net = registry.build(self.trunk, 2, *self.shape[:2])
-        if not isinstance(net, nn.Sequential):
-            raise UsageError(f"--trunk {self.trunk}: not a row of stages, so nothing can tap it; take another")
-        return net
-
-    def published(self) -> "weights.Published | None":
-        """The published weights this task begins with, if it does."""
-        if not self.start_from or Path(self.start_from, "run.json").is_file():
-            return None
-        return weights.published(self.trunk, self.start_from)
-
     def initialise(self, net: nn.Sequential) -> str:
-        if not self.start_from:
-            return ""
-        if (found := self.published()) is None:
-            return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
-        if self.network == "deeppose":
+        found = trunks.published(self.trunk, self.start_from)
+        if self.network == "deeppose" and found is not None:
             own = net.get_submodule("network.first.classifier")
             return f"{self.start_from}: {copy_fitting(own, found.tensors, self.start_from)}"
-        classifier = self.classifier()
-        told = copy_fitting(classifier, found.tensors, self.start_from)
-        trunk = net.get_submodule("network.first.maps.trunk")
-        copy_fitting(trunk, fully_convolutional(classifier, self.shape).state_dict(), self.start_from)
-        return f"{self.start_from}: {told}"
+        return trunks.initialise(net, "network.first.maps.trunk", self.trunk, self.known.channels, self.start_from)
 
     def recipe(self) -> Recipe:
         return Recipe(epochs=80, batch_size=16, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from legato.data.examples import Kind
 from legato.metrics import regression
 from legato.task import Decoding, Step, Tally
 from legato.tasks.pictures import PictureTask
-from legato.values import Image, Scores
+from legato.values import Scores
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Regress(PictureTask):
     """A number for each column of a table, such as the shares of votes of galaxies (Willett et al. 2013)."""
 
     name: ClassVar[str] = "regress"
-    kind: ClassVar[Any] = "numbers"
+    kinds: ClassVar[tuple[Kind, ...]] = ("numbers",)
 
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         known = ~targets.isnan()
@@ -42,5 +43,5 @@ class Regress(PictureTask):
     def predict(self, outputs: Tensor, inputs: Any, how: Decoding) -> list[dict[str, Any]]:
         return [Scores(self.known.names, row).to_json() for row in outputs.cpu()]
 
-    def draw(self, input: Image, prediction: Any) -> str:
-        return "  ".join(f"{name} {value:.2f}" for name, value in prediction.items())
+    def line(self, prediction: Any) -> str:
+        return "  ".join(f"{name} {value:.3g}" for name, value in prediction.items())

@@ -18,15 +18,14 @@ from legato.data.decode import read_image, resize, with_channels
 from legato.draws import Draws
 from legato.errors import DataError, UsageError, nearest
 from legato.layers.normalize import with_normalization
+from legato.layers.stages import stages
 from legato.metrics import segmentation
-from legato.networks import registry, weights
-from legato.networks.fcn import FCN, STRIDES, fcn, fully_convolutional
+from legato.networks.fcn import STRIDES, fcn
 from legato.picture import overlays
 from legato.recipe import Recipe
-from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks import trunks
 from legato.tasks.tiles import tiled
-from legato.tasks.transfer import copy_fitting
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
 
@@ -82,6 +81,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
 
     name: ClassVar[str] = "segment"
     takes: ClassVar[tuple[type, ...]] = (Image,)
+    kind: ClassVar[str] = "masks"
 
     @property
     def known(self) -> Learnt:
@@ -95,7 +95,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
             raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, STRIDES)}")
         check_variations(self.augmentation)
         found = mask_set(self.data, self.fold)
-        published = self.published()
+        published = trunks.published(self.trunk, self.start_from)
         channels = published.channels if published else 3
         train = masks.with_channels(found, channels).splits["train"]
         counts, mean, sd, short = survey(train)
@@ -140,37 +140,12 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
 
     # learning
     def build(self) -> nn.Sequential:
-        trunk = fully_convolutional(self.classifier(), self.shape)
-        net = fcn(self.network, trunk, len(self.known.names), self.known.channels)
-        return stages_of(with_normalization(net, self.known.mean, self.known.sd))
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the pictures the trunk was drawn for."""
-        side = registry.lookup(self.trunk).size or 224
-        return self.known.channels, side, side
-
-    def classifier(self) -> nn.Sequential:
-        """The trunk's network as published, but with two classes; its last layer is not used."""
-        return stages_of(registry.build(self.trunk, 2, *self.shape[:2]))
-
-    def published(self) -> "weights.Published | None":
-        """The published weights this task begins with, if it does."""
-        if not self.start_from or Path(self.start_from, "run.json").is_file():
-            return None
-        return weights.published(self.trunk, self.start_from)
+        known = self.known
+        trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
+        return stages(network=fcn(self.network, trunk, len(known.names), known.channels))  # type: ignore[arg-type]
 
     def initialise(self, net: nn.Sequential) -> str:
-        if not self.start_from:
-            return ""
-        if (found := self.published()) is None:
-            return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
-        classifier = self.classifier()
-        told = copy_fitting(classifier, found.tensors, self.start_from)
-        fcn_ = net.get_submodule("network")
-        assert isinstance(fcn_, FCN)
-        fcn_.trunk.load_state_dict(fully_convolutional(classifier, self.shape).state_dict())
-        return f"{self.start_from}: {told}"
+        return trunks.initialise(net, "network.trunk", self.trunk, self.known.channels, self.start_from)
 
     def recipe(self) -> Recipe:
         return Recipe(epochs=60, batch_size=8, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)
@@ -284,10 +259,3 @@ def survey(
     mean = sums / pixels
     sd = (squares / pixels - mean.square()).clamp(min=1e-6).sqrt()
     return tuple(counts[: len(train.legend.names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short
-
-
-def stages_of(net: nn.Module) -> nn.Sequential:
-    """Raises UsageError for a network that is no row of stages, which nothing can tap."""
-    if not isinstance(net, nn.Sequential):
-        raise UsageError(f"a {type(net).__name__} cannot be tapped: take a network that is a row of stages")
-    return net

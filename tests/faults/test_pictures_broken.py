@@ -211,6 +211,7 @@ def test_a_broken_picture_is_named_when_it_is_decoded(tmp_path, content):
         load(train, 8, 3)
     found = survey(tmp_path)
     assert [name for name, _ in found.broken] == ["train/dog/003.png"]
+    assert found.broken[0][1].startswith(f"{broken}: ")
     assert "\n" not in found.broken[0][1]
 
 

@@ -52,18 +52,18 @@ def test_R2_a_runge_kutta_cell_solves_an_equation_to_fourth_order(run):
     assert 12 < errors[0] / errors[1] < 20  # half the step, a sixteenth of the error
 
 
-def test_R2_an_euler_cell_learns_a_differential_equation():
+def test_R2_a_solver_learns_a_differential_equation():
     torch.manual_seed(0)
     t = torch.linspace(0, 3, 31)[:, None, None]
     true = torch.cat((torch.cos(t), -torch.sin(t)), dim=-1)  # x' = y, y' = -x
-    cell, x = CELLS["rungekutta"](1, 2), torch.zeros(30, 1, 1)
-    rule = torch.optim.Adam(cell.parameters(), lr=0.03)
-    for _ in range(150):
+    cell, x = CELLS["euler"](1, 2), torch.zeros(30, 1, 1)
+    rule = torch.optim.Adam(cell.parameters(), lr=0.1)
+    for _ in range(60):
         loss = (fast_scan(cell, x, (true[0],))[0] - true[1:]).square().mean()
         rule.zero_grad()
         loss.backward()
         rule.step()
-    assert loss < 0.01
+    assert loss < 0.02
 
 
 def test_R3_five_layouts():

@@ -152,7 +152,9 @@ def test_nothing_is_left_behind():
     assert net.norm.num_batches_tracked == 0
 
 
-@pytest.mark.parametrize(("n", "printed"), [(1728, "1.7k"), (36_864, "37k"), (4_000_000, "4M"), (102_760_448, "103M")])
+@pytest.mark.parametrize(
+    ("n", "printed"), [(150, "150"), (1728, "1.7k"), (36_864, "37k"), (4_000_000, "4M"), (102_760_448, "103M")]
+)
 def test_short(n, printed):
     assert short(n) == printed
 

@@ -88,16 +88,14 @@ def test_the_nearest_code_wins():
     assert entry.read(torch.tensor([[9.0, 1.0, 4.0]])).argmax() == 1
 
 
-def test_it_learns_a_batch_of_pictures():
+def test_it_learns_its_own_codes():
     torch.manual_seed(0)
     entry = lookup("lenet5_1998")
-    net, x, targets = entry.build(), torch.rand(20, 1, 28, 28), torch.arange(20) % 10
+    net, targets = entry.build(), torch.arange(10)
+    x = torch.nn.functional.interpolate(RadialBasis(10).codes.view(10, 1, 12, 7), (28, 28))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.003, momentum=0.9)
-    losses = []
-    for _ in range(60):
-        loss = entry.loss(net(x), targets)
-        losses.append(loss.item())
+    for _ in range(100):
         optimizer.zero_grad()
-        loss.backward()
+        entry.loss(net(x), targets).backward()
         optimizer.step()
-    assert losses[-1] < 0.5 * losses[0]
+    assert entry.read(net(x)).argmax(1).equal(targets)

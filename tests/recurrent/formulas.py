@@ -37,10 +37,7 @@ def greff(w, b, p, x, h, c, names="ifo", without="", squash_in=np.tanh, squash_o
     """Greff et al. 2015, section 2, with their changes of section 3."""
     v = dict(zip(names, p["V"]))
     i = 1.0 if "i" in without else sigm(gate(w, b, "i", x, h) + v["i"] * c)
-    if coupled:
-        f = 1 - i
-    else:
-        f = 1.0 if "f" in without else sigm(gate(w, b, "f", x, h) + v["f"] * c)
+    f = 1 - i if coupled else 1.0 if "f" in without else sigm(gate(w, b, "f", x, h) + v["f"] * c)
     new = squash_in(gate(w, b, "g", x, h)) * i + c * f
     o = 1.0 if "o" in without else sigm(gate(w, b, "o", x, h) + v["o"] * new)
     return squash_out(new) * o, new

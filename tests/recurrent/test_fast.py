@@ -1,9 +1,11 @@
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
 
 from legato.kernels import build, gemm
-from legato.recurrent import fast
+from legato.recurrent import compiled, fast
 from legato.recurrent.cells import CELLS, LSTM, Cell
 from legato.recurrent.scan import Lookup, mask_of, scan
 from tests.recurrent.made import cell_of, everything, relative, sequence
@@ -19,11 +21,11 @@ def no_compiler(monkeypatch):
     for cached in (build.compiler, build.from_file):
         cached.cache_clear()
     fast.WARNED.clear()
-    fast.PROGRAMS.clear()
+    compiled.PROGRAMS.clear()
     yield
     for cached in (build.compiler, build.from_file):
         cached.cache_clear()
-    fast.PROGRAMS.clear()
+    compiled.PROGRAMS.clear()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -123,7 +125,7 @@ def test_a_watched_cell_runs_step_by_step():
 class Leaky(Cell):
     """Parameters of every shape, words for names, and torch functions the library's cells do not use."""
 
-    sees = {("keep", "write"): "xh", "h": "h"}
+    sees: ClassVar = {("keep", "write"): "xh", "h": "h"}
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__(inputs, width)
@@ -141,7 +143,7 @@ class Leaky(Cell):
 class Diagonal(Cell):
     """No matrix sees the state at all."""
 
-    sees = {"u": "x"}
+    sees: ClassVar = {"u": "x"}
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__(inputs, width)
@@ -155,7 +157,7 @@ class Diagonal(Cell):
 class Doubled(Cell):
     """One matrix seen twice, a memory that is read late, and gates below gates."""
 
-    sees = {"a": "hx", "b": "hc"}
+    sees: ClassVar = {"a": "hx", "b": "hc"}
     memories = 2
 
     def forward(self, x, state):
@@ -166,7 +168,7 @@ class Doubled(Cell):
 
 
 class Softmaxed(Cell):
-    sees = {"h": "hx"}
+    sees: ClassVar = {"h": "hx"}
 
     def forward(self, x, state):
         (h,) = state
@@ -196,5 +198,5 @@ def test_a_second_derivative_is_refused():
     cell = LSTM(3, 4).double()
     xs = torch.randn(2, 2, 3).double().requires_grad_()
     (gradient,) = torch.autograd.grad(fast.scan(cell, xs)[0].sum(), xs, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable|does not require grad"):
+    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
         gradient.sum().backward()

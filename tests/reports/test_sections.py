@@ -14,9 +14,10 @@ from legato.data.loader import loader
 from legato.distributed import World
 from legato.reports import compare, confusion, layers, learning
 from legato.reports.first_batch import batch
-from legato.reports.trained import Trained, said
+from legato.reports.showing import said, with_target
+from legato.reports.trained import Trained
 from legato.run import Run
-from legato.values import Scores, Text
+from legato.values import Boxes, Image, LabelMap, Scores, Text
 
 
 def trained(found):
@@ -97,19 +98,22 @@ def test_gradients_by_stage_equal_those_of_a_backward_pass(made):
     found = made("squares")
     net = found.run.network()
     _, x, y = batch(trained(found), 8)
-    names = layers.stages(net)
+    names = layers.stages(net, {name for name, _ in net.named_modules()})
     assert names == ["conv1", "norm1", "relu1", "flat", "dropout", "classify"]
-    measured = layers.gradient_norms(net, F.cross_entropy(net(x), y), names)
+    measured = dict(zip(names, layers.gradient_norms(net, F.cross_entropy(net(x), y), names)))
     F.cross_entropy(net(x), y).backward()
     conv = torch.cat([net.conv1.weight.grad.flatten(), net.conv1.bias.grad])
     assert measured["conv1"] == pytest.approx(float(conv.norm()), rel=1e-5)
     assert measured["relu1"] != measured["relu1"]  # nothing is learnt there
 
 
-def test_stages_of_networks_that_are_wrapped_are_opened():
+def test_stages_of_networks_that_are_wrapped_or_never_called_are_opened():
     inner = nn.Sequential(*(nn.Linear(2, 2) for _ in range(5)))
-    assert layers.stages(nn.Sequential(inner)) == [f"0.{k}" for k in range(5)]
-    assert layers.stages(nn.Linear(2, 2)) == []
+    wrapped = nn.Sequential(nn.Identity(), inner)
+    parts = [f"1.{k}" for k in range(5)]
+    assert layers.stages(wrapped, {"0", "1", *parts}) == ["0", *parts]
+    assert layers.stages(wrapped, set(parts)) == parts  # what only holds others is not heard of
+    assert layers.stages(nn.Linear(2, 2), set()) == []
 
 
 @pytest.mark.parametrize(
@@ -127,10 +131,24 @@ def test_stages_of_networks_that_are_wrapped_are_opened():
         (Scores(("x", "y"), torch.tensor([0.2, 0.8])), "y 0.80, x 0.20"),
         (["a", "b"], "a, b"),
         (None, "None"),
+        (object(), ""),
     ],
 )
 def test_targets_and_predictions_in_words(value, text):
     assert said(value, ("cat", "dog", "owl")) == text
+
+
+def test_targets_that_one_draws_are_drawn():
+    image = Image(torch.full((1, 40, 60), 200, dtype=torch.uint8))
+    labels = torch.zeros(40, 60, dtype=torch.uint8)
+    labels[10:30, 10:30] = 1
+    box = Boxes(torch.tensor([[5.0, 5, 30, 30]]), torch.tensor([0]), torch.ones(1), ("cat",))
+    for target in (LabelMap(labels, ("sky", "tree")), box):
+        drawn = with_target(image, target)
+        assert drawn.pixels.shape[0] == 3
+        assert drawn.pixels.unique().numel() > 1
+    assert with_target(image, 3) is None
+    assert with_target(Text("a word"), box) is None
 
 
 def test_learning_curves_find_the_best_epoch():

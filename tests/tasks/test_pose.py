@@ -25,8 +25,8 @@ TRUNK = "[conv16-relu-pool]*4-conv32-relu-pool-fc"
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Pose:
     """Drawn people, who bend in all directions."""
-    root = scene_files.write("lsp", tmp_path_factory.mktemp("people") / "a", train=64, valid=0, test=16, size=64)
-    return Pose(data=str(root), trunk=TRUNK, size=64, augmentation="flip,rotate10,shift3").adapt()
+    root = scene_files.write("lsp", tmp_path_factory.mktemp("people") / "a", train=48, valid=0, test=16, size=64)
+    return Pose(data=str(root), trunk=TRUNK, size=64, refinements=1, augmentation="flip,rotate10,shift3").adapt()
 
 
 def dots() -> tuple[Image, torch.Tensor]:
@@ -91,7 +91,7 @@ def test_windows_show_what_lies_around_a_joint() -> None:
 
 
 def test_learns_to_find_drawn_people(task: Pose, tmp_path: Path) -> None:
-    recipe = replace(task.recipe(), epochs=25, lr=3e-3, precision="fp32", workers=0)
+    recipe = replace(task.recipe(), epochs=16, lr=4e-3, precision="fp32", workers=0)
     device = Device(threads=1)
     run = Run.begin(tmp_path / "run", task, recipe, device)
     fit(task, recipe, run, device)
@@ -101,7 +101,7 @@ def test_learns_to_find_drawn_people(task: Pose, tmp_path: Path) -> None:
     middle = torch.cat([k.points for _, k in task.examples("train")]).mean(0) / 64
     inputs, targets = task.batch(task.examples("test"), range(16), None)
     guess = task.scores(task.tally(middle.expand_as(targets), targets))
-    assert scores["pck@0.2"] > guess["pck@0.2"] + 0.15
+    assert scores["pck@0.2"] > guess["pck@0.2"] + 0.1
     image, _ = task.examples("test")[0]
     inputs = task.encode_inputs([image])
     [answer] = task.predict(task.outputs(net, inputs, None)[0], inputs, Decoding())

@@ -1,6 +1,7 @@
 """Maps of several scales, all of them as deep in meaning as the last (Lin et al. 2017, "FPN", arXiv:1612.03144)."""
 
 from collections.abc import Sequence
+from math import gcd
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,6 +10,18 @@ from torch.nn import functional as F
 
 from legato.layers.regions.boxes import area
 from legato.layers.regions.roi import roi_align
+
+
+class EvenScale(nn.Module):
+    """Each map normalised in groups of channels (Wu & He 2018, arXiv:1803.08494), so that what is hung on a trunk need
+    not know how large its numbers are: those of published networks differ by a factor of a hundred."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.GroupNorm(gcd(32, n), n) for n in channels)
+
+    def forward(self, maps: Sequence[Float[Tensor, "b _c _h _w"]]) -> list[Float[Tensor, "b _c _h _w"]]:
+        return [norm(x) for norm, x in zip(self.norms, maps)]
 
 
 class FeaturePyramid(nn.Module):
@@ -21,12 +34,13 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(n, width, 1) for n in inputs)
         self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in inputs)
+        self.even = EvenScale([width] * len(inputs))
         for conv in (*self.lateral, *self.smooth):
             nn.init.kaiming_uniform_(conv.weight, a=1)
             nn.init.zeros_(conv.bias)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _c _h _w"]]) -> list[Float[Tensor, "b width _h _w"]]:
-        merged = [lateral(x) for lateral, x in zip(self.lateral, maps)]
+        merged = self.even([lateral(x) for lateral, x in zip(self.lateral, maps)])
         for fine in range(len(merged) - 2, -1, -1):
             merged[fine] = merged[fine] + F.interpolate(merged[fine + 1], merged[fine].shape[2:], mode="nearest")
         return [smooth(x) for smooth, x in zip(self.smooth, merged)]

@@ -38,8 +38,9 @@ def test_the_pyramid_is_lateral_plus_coarser_enlarged():
     fine, coarse = torch.randn(1, 3, 5, 7), torch.randn(1, 6, 3, 4)
     pyramid = FeaturePyramid((3, 6), 2)
     got = pyramid([fine, coarse])
-    top = pyramid.lateral[1](coarse)
-    below = pyramid.lateral[0](fine) + F.interpolate(top, (5, 7), mode="nearest")
+    lateral = pyramid.even([pyramid.lateral[0](fine), pyramid.lateral[1](coarse)])
+    top = lateral[1]
+    below = lateral[0] + F.interpolate(top, (5, 7), mode="nearest")
     torch.testing.assert_close(got[1], pyramid.smooth[1](top))
     torch.testing.assert_close(got[0], pyramid.smooth[0](below))
 
