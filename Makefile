@@ -33,10 +33,11 @@ test: $(READY)   ## all checks and tests
 	$(BIN)/ruff check legato tests bench examples
 	$(BIN)/ruff format --check legato tests bench examples
 	$(BIN)/mypy
-	$(BIN)/pytest tests -m "not slow"
+	$(BIN)/pytest tests -m "not slow" -n 2
 
 accept: $(READY) ## trainings behind docs/results.md and the long fault runs; resumable; prints its cost first
 	$(BIN)/python bench/accept.py
+	$(BIN)/pytest tests -m slow
 
 bench: $(READY)  ## legato beside its peers, in one run; writes ratios to bench/results/
 	$(BIN)/python -m bench

@@ -1,6 +1,7 @@
 """Train, resume, evaluate, predict: task, training, run and reports joined, for the command line and for Python."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -112,7 +113,7 @@ def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, where: str
     show = show if world.first else SILENT
     task = task.adapt()
     recipe = replace(task.recipe(), **overrides)
-    device = choose(where, recipe.precision)
+    device = choose(placed(where, world), recipe.precision)
     for line in (*task.about(), decided(recipe, device)):
         show.say(line)
     show.say(estimate(task, recipe, device))
@@ -124,20 +125,35 @@ def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, where: str
     return Trained(run, where)
 
 
+def placed(where: str, world: distributed.World) -> str:
+    """Each process of a machine has a GPU of its own."""
+    several = world.size > 1 and where in ("auto", "cuda") and torch.cuda.is_available()
+    return f"cuda:{world.local}" if several else where
+
+
 def learn(
     run: Run, task: AnyTask, recipe: Recipe, device: Device, world: distributed.World = ALONE, show: Progress = SILENT
 ) -> None:
     """Fit, and whatever happens, report on what there is."""
     try:
         fit(task, recipe, run, device, world, show)
-    finally:
-        if world.first and (run.folder / "best.safetensors").exists():
-            net = device.place(run.network())
-            found: dict[str, Evaluation] = {
-                s: evaluate_one(task, net, s, recipe, device, keep_worst=36) for s in reported_splits(task)
-            }
-            show.say(f"report: {reports.write(run, net, found, show)}")
-        distributed.leave()
+    except BaseException:
+        with suppress(Exception):  # what went wrong first is what the user should see
+            report(run, task, recipe, device, world, show)
+        raise
+    report(run, task, recipe, device, world, show)
+
+
+def report(
+    run: Run, task: AnyTask, recipe: Recipe, device: Device, world: distributed.World = ALONE, show: Progress = SILENT
+) -> None:
+    """Pictures and numbers on the best weights so far, if there are any."""
+    if world.first and (run.folder / "best.safetensors").exists():
+        net = device.place(run.network())
+        splits = reported_splits(task)
+        found: dict[str, Evaluation] = {s: evaluate_one(task, net, s, recipe, device, keep_worst=36) for s in splits}
+        show.say(f"report: {reports.write(run, net, found, show, track=recipe.track)}")
+    distributed.leave()
 
 
 def reported_splits(task: AnyTask) -> list[Split]:
@@ -239,10 +255,14 @@ def predict(run: str | Path, sources: Sequence[str | Path], top: int = 5, device
 
 def compare(folder: str | Path = "runs") -> list[dict[str, Any]]:
     """A row for each run below a folder."""
-    return [
-        {**reports.summary(Run(file.parent)), "name": str(file.parent.relative_to(folder))}
-        for file in sorted(Path(folder).rglob("run.json"))
-    ]
+    rows = []
+    for file in sorted(Path(folder).rglob("run.json")):
+        name = {"name": str(file.parent.relative_to(folder))}
+        try:
+            rows.append({**reports.summary(Run(file.parent)), **name})
+        except LegatoError as error:  # the others can still be compared
+            rows.append({**dict.fromkeys(rows[0] if rows else ["name"]), **name, "task": f"{error}"})
+    return rows
 
 
 def describe(name: str, classes: int = 0, channels: int = 3, size: int = 0) -> Any:

@@ -56,9 +56,13 @@ def join() -> World:
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         return World()
+    local = int(os.environ.get("LOCAL_RANK", 0))
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return World(distributed.get_rank(), size, int(os.environ.get("LOCAL_RANK", 0)))
+        if torch.cuda.is_available():
+            torch.cuda.set_device(local)
+        # sums of counts are added up on the CPU, gradients where they are
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    return World(distributed.get_rank(), size, local)
 
 
 def first() -> bool:

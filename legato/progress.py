@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from legato.device import GIB, peak_memory
@@ -16,8 +17,8 @@ class Progress:
     def start(self, what: str, total: int, done: int = 0) -> None:
         """Work on `total` examples begins, `done` of them done."""
 
-    def advance(self, count: int, note: str = "") -> None:
-        """`count` more are done."""
+    def advance(self, count: int, note: Callable[[], str] = str) -> None:
+        """`count` more are done. `note` is only called when it is shown: a loss is read from a GPU no more often."""
 
     def stop(self) -> None:
         """They are over."""
@@ -38,7 +39,7 @@ class Lines(Progress):
         self.what, self.total, self.done, self.first = what, total, done, done
         self.began = self.spoke = time.monotonic()
 
-    def advance(self, count: int, note: str = "") -> None:
+    def advance(self, count: int, note: Callable[[], str] = str) -> None:
         self.done += count
         now = time.monotonic()
         if now - self.spoke >= self.every:
@@ -46,9 +47,8 @@ class Lines(Progress):
             rate = (self.done - self.first) / (now - self.began)
             left = (self.total - self.done) / max(rate, 1e-9)
             memory = f"{peak_memory() / GIB:.1f} GiB"
-            self.say(
-                f"{self.what} {self.done / max(self.total, 1):4.0%}  {rate:,.0f}/s  {left:.0f} s left  {note}  {memory}"
-            )
+            done = f"{self.done / max(self.total, 1):4.0%}"
+            self.say(f"{self.what} {done}  {rate:,.0f}/s  {left:.0f} s left  {note()}  {memory}")
 
     def stop(self) -> None:
         pass
@@ -56,6 +56,8 @@ class Lines(Progress):
 
 class Bar(Progress):
     """A live bar on a terminal."""
+
+    every = 0.2  # seconds between notes
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -75,7 +77,7 @@ class Bar(Progress):
             transient=True,
         )
         self.job: Any = None
-        self.began, self.count = 0.0, 0
+        self.began, self.count, self.shown = 0.0, 0, 0.0
 
     def say(self, line: str) -> None:
         self.rich.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -85,10 +87,14 @@ class Bar(Progress):
         self.job = self.rich.add_task(what, total=total, completed=done, rate="", note="", memory="")
         self.rich.start()
 
-    def advance(self, count: int, note: str = "") -> None:
+    def advance(self, count: int, note: Callable[[], str] = str) -> None:
         self.count += count
+        if time.monotonic() - self.shown < self.every:
+            self.rich.advance(self.job, count)
+            return
+        self.shown = time.monotonic()
         rate = f"{self.count / max(time.monotonic() - self.began, 1e-9):,.0f}/s"
-        self.rich.update(self.job, advance=count, rate=rate, note=note, memory=f"{peak_memory() / GIB:.1f} GiB")
+        self.rich.update(self.job, advance=count, rate=rate, note=note(), memory=f"{peak_memory() / GIB:.1f} GiB")
 
     def stop(self) -> None:
         if self.job is not None:

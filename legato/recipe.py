@@ -45,6 +45,8 @@ class Recipe:
     """Steps between saved states; 0: at the end of each epoch."""
     patience: int = 0
     """Stop after so many epochs without a better validation score; 0: never. Plateau schedule: epochs before a drop."""
+    track: bool = False
+    """Write TensorBoard event files too; needs the extra [track]."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):

@@ -79,7 +79,7 @@ def fit(
                 state.at = state.at.next_batch()
                 average(state.ema, state.net, recipe.ema, state.at.step)
                 done = world.size * sum(len(batch.indices) for batch in micro_batches)
-                show.advance(done, f"loss {float(state.losses['last']):.4g}")
+                show.advance(done, lambda: f"loss {float(state.losses['last']):.4g}")
                 due = recipe.checkpoint_every and state.at.step % recipe.checkpoint_every == 0
                 if world.first and (due or asked_to_stop()):
                     run.checkpoint(state.net, state.optimizer, state.at, state.carry, sums_of(state))
@@ -91,7 +91,9 @@ def fit(
                 if state.at.step >= steps:
                     break
             show.stop()
-            close_epoch(task, recipe, run, state, device, world, steps, show, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            clock = {"seconds": seconds, "examples_per_second": size(groups[first:]) / seconds}
+            close_epoch(task, recipe, run, state, device, world, steps, show, clock)
     return task.finish(state.net)
 
 
@@ -140,7 +142,8 @@ def accumulate_gradients(
 def note(losses: dict[str, Tensor], step: Step, mean: Tensor) -> None:
     """Add a batch's losses to the epoch's sums; nothing is read from the device here."""
     for name, value in step.values.items():
-        term = value.detach().double() * step.weight
+        wide = torch.float32 if value.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        term = value.detach().to(wide) * step.weight
         losses[f"sum/{name}"] = losses[f"sum/{name}"] + term if f"sum/{name}" in losses else term
     losses["weight"] = losses.get("weight", torch.zeros((), dtype=torch.float64)) + step.weight
     losses["last"] = mean.detach()
@@ -155,7 +158,7 @@ def close_epoch(
     world: World,
     steps: int,
     show: Progress,
-    seconds: float,
+    clock: dict[str, float],
 ) -> None:
     """Validate, keep the weights if they are the best so far, write the epoch down, save the state."""
     sums = world.sum({k: t.clone() for k, t in state.losses.items() if k != "last"})
@@ -174,10 +177,10 @@ def close_epoch(
     if world.first:
         if improved:
             run.keep_best(state.weights)
-        run.log(report, {"seconds": seconds, "terms_per_second": terms / seconds, "memory_bytes": peak_memory()})
+        run.log(report, clock | {"memory_bytes": peak_memory()})
         run.checkpoint(state.net, state.optimizer, state.at, None, sums_of(state))
     world.wait()
-    show.say(line_of(report, seconds))
+    show.say(line_of(report, clock["seconds"]))
 
 
 def out_of_patience(recipe: Recipe, at: Position) -> bool:
@@ -205,6 +208,8 @@ def evaluate(
 ) -> Evaluation:
     """One pass over a split, each example once, in every process the same result."""
     net.eval()
+    if len(task.examples(split)) < world.size:  # every process needs an example to have something to add
+        world = ALONE
     tally: Tally = {}
     worst: list[tuple[float, int]] = []
     carry = None

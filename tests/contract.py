@@ -79,7 +79,8 @@ def check_numbers(entry: Entry) -> None:
     with torch.no_grad():
         both = entry.read(net(x))
         alone = torch.cat([entry.read(net(x[:1])), entry.read(net(x[1:]))])
-        torch.testing.assert_close(both, alone, rtol=1e-3, atol=1e-4 * both.abs().max().item(), msg=f"{entry.name}: batch")
+        near = 1e-4 * both.abs().max().item()
+        torch.testing.assert_close(both, alone, rtol=1e-3, atol=near, msg=f"{entry.name}: a batch of two")
         copy = entry.build().eval()
         copy.load_state_dict(load(save(net.state_dict())))
         assert torch.equal(entry.read(copy(x)), both), f"{entry.name}: saved and loaded"

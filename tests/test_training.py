@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -126,33 +127,43 @@ def test_two_processes_equal_one(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_kill_9_at_three_moments_then_resume_equals_undisturbed(tmp_path, workers):
+    assert killed_and_resumed(tmp_path, workers, [0.05, 0.2, 0.4]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_kill_9_at_twenty_moments_then_resume_equals_undisturbed(tmp_path, workers):
+    moments = np.random.default_rng(workers).uniform(0.0, 0.3, 20).tolist()
+    assert killed_and_resumed(tmp_path, workers, moments, epochs=40) >= 15
+
+
+def killed_and_resumed(folder: Path, workers: int, moments: list[float], epochs: int = 3) -> int:
+    """A training killed so many seconds after it goes on, each time; how often that hit. It ends as if undisturbed."""
     task = Toy(count=400)
-    recipe = replace(task.recipe(), workers=workers, epochs=3, checkpoint_every=7)
-    whole = trained(tmp_path / "whole", task, recipe)
-    run = Run.begin(tmp_path / "killed", task, recipe, CPU)
+    recipe = replace(task.recipe(), workers=workers, epochs=epochs, checkpoint_every=7)
+    whole = trained(folder / "whole", task, recipe)
+    run = Run.begin(folder / "killed", task, recipe, CPU)
     script = (
-        "import sys, torch\ntorch.set_num_threads(1)\nfrom legato.run import Run\nfrom legato.training import fit\n"
-        "import tests.toy\nrun = Run(sys.argv[1])\nprint('ready', flush=True)\n"
-        "fit(run.task(), run.recipe(), run, run.device())\n"
+        "import sys\nfrom legato.run import Run\nfrom legato.training import fit\nimport tests.toy\n"
+        "run = Run(sys.argv[1])\nprint('ready', flush=True)\nfit(run.task(), run.recipe(), run, run.device())\n"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
     kills = 0
-    for wait in (0.05, 0.2, 0.4, None):
-        process = subprocess.Popen(
+    for moment in [*moments, None]:
+        with subprocess.Popen(
             [sys.executable, "-c", script, run.folder], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        if wait is not None:
-            time.sleep(wait)
-            process.send_signal(signal.SIGKILL)
-            kills += process.wait() == -signal.SIGKILL
-        else:
-            assert process.wait(timeout=60) == 0
-        process.stdout.close()
-    assert kills > 0
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            if moment is None:
+                assert process.wait(timeout=60) == 0
+            else:
+                time.sleep(moment)
+                process.send_signal(signal.SIGKILL)
+                kills += process.wait() == -signal.SIGKILL
     assert_same(load_file(run.folder / "state.safetensors"), whole)
-    assert (run.folder / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert (run.folder / "metrics.jsonl").read_bytes() == (folder / "whole" / "metrics.jsonl").read_bytes()
+    return kills
 
 
 def test_a_gradient_that_is_no_number_stops_and_keeps_the_last_state(tmp_path):

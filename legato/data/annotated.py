@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,13 +37,13 @@ class Objects:
     corners: Corners
     labels: Int64[np.ndarray, "m"]
     sure: Bool[np.ndarray, "m"]
-    first: Int64[np.ndarray, "p+1"]  # picture p has objects first[p] … first[p + 1] − 1
+    first: Int64[np.ndarray, "p_and_1"]  # picture p has objects first[p] … first[p + 1] − 1
     outline: Outline | None = None
     numbers: Int64[np.ndarray, "m"] | None = None  # what `outline` calls each object
 
 
 @dataclass(frozen=True, eq=False)
-class Annotated(Sequence[tuple[Image, Boxes]]):
+class Annotated(Sequence[Any]):
     """A split: rows of a table of pictures with their objects; nothing is decoded before it is asked for."""
 
     store: Paths
@@ -129,6 +130,12 @@ class AnnotatedSet:
         return self.splits["train"].objects.outline is not None
 
 
+def tenths(every: Annotated) -> dict[Split, Annotated]:
+    """80 % to train on, a tenth to validate and a tenth to test with, by the hash of each picture's name."""
+    part = hold_out(shares(every.names_of_pictures()), np.zeros(len(every), np.int64), parts=2)
+    return {"train": every.take(part == 0), "valid": every.take(part == 1), "test": every.take(part == 2)}
+
+
 class Table:
     """Objects while they are being read, picture by picture; what is wrong with them is counted."""
 
@@ -171,14 +178,14 @@ class Table:
 
 
 def usable(corners: np.ndarray, size: tuple[int, int], wrong: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which boxes can be meant, and all of them clipped to their picture; `wrong` counts what happened to the others."""
+    """Which boxes can be meant, and all of them clipped to their picture; `wrong` counts what happened."""
     corners = np.asarray(corners, np.float64).reshape(-1, 4)
     height, width = size
-    finite = np.isfinite(corners).all(1)
-    ordered = finite & (corners[:, 2:] >= corners[:, :2]).all(1)
+    finite: np.ndarray = np.all(np.isfinite(corners), axis=1)
+    ordered: np.ndarray = finite & np.all(corners[:, 2:] >= corners[:, :2], axis=1)
     clipped = np.clip(np.nan_to_num(corners), 0, [width, height, width, height])
     has_area = ordered & (corners[:, 2:] > corners[:, :2]).all(1)
-    kept = has_area & (clipped[:, 2:] > clipped[:, :2]).all(1)
+    kept: np.ndarray = has_area & (clipped[:, 2:] > clipped[:, :2]).all(1)
     wrong["set aside: not numbers"] += int((~finite).sum())
     wrong["set aside: corners exchanged"] += int((finite & ~ordered).sum())
     wrong["set aside: without area"] += int((ordered & ~has_area).sum())
@@ -200,18 +207,20 @@ def same_names(given: dict[Split, tuple[str, ...]], where: dict[Split, str]) -> 
                 fewer
             )
             raise DataError(
-                f"{where[split]}: classes differ from {where['train']}: {' and '.join(difference)}; make the two lists equal"
+                f"{where[split]}: classes differ from {where['train']}: "
+                f"{' and '.join(difference)}; make the two lists equal"
             )
         if names != train:
             first = next(i for i, (a, b) in enumerate(zip(names, train)) if a != b)
             raise DataError(
-                f"{where[split]}: class {first} is {names[first]}, but {train[first]} in {where['train']}; make the two lists equal"
+                f"{where[split]}: class {first} is {names[first]}, but {train[first]} in {where['train']}; "
+                "make the two lists equal"
             )
     return train
 
 
 def complete(found: AnnotatedSet, fold: str = "") -> AnnotatedSet:
-    """All three splits: a tenth of train validates where no split does; `fold` 2/5: the second fifth of train and valid."""
+    """All three splits: a tenth of train validates where no split does; `fold` 2/5: the second fifth of both."""
     train = found.splits["train"]
     nobody = np.arange(0)
     splits: dict[Split, Annotated] = {s: found.splits.get(s, train.take(nobody)) for s in ("train", "valid", "test")}
@@ -250,7 +259,8 @@ def present(store: Paths, set_aside: SetAside) -> Bool[np.ndarray, "p"]:
     set_aside += [(store[i], f"{store.root / store[i]}: annotated, but there is no such picture") for i in missing]
     if len(missing) > max(1, BROKEN * len(store)):
         raise DataError(
-            f"{len(missing)} of {len(store)} annotated pictures are missing, the first: {store.root / store[missing[0]]}"
+            f"{len(missing)} of {len(store)} annotated pictures are missing, the first: "
+            f"{store.root / store[missing[0]]}"
         )
     return there
 
@@ -261,7 +271,7 @@ def fingerprint(found: AnnotatedSet, weighed: int = 1000) -> str:
     for split, examples in found.splits.items():
         sha.update(repr((split, len(examples))).encode())
         for array in (examples.objects.corners, examples.objects.labels, examples.rows):
-            sha.update(np.ascontiguousarray(array))
+            sha.update(np.ascontiguousarray(array).tobytes())
         for row in examples.rows[:: len(examples) // weighed + 1].tolist():
             sha.update(repr((examples.store[row], file_size(examples.store.root / examples.store[row]))).encode())
     return sha.hexdigest()

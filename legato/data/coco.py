@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from legato.data.annotated import Annotated, AnnotatedSet, Objects, Table, present, same_names
+from legato.data.annotated import Annotated, AnnotatedSet, Objects, Table, present, same_names, tenths
 from legato.data.examples import Paths, SetAside
 from legato.data.policy import SPLITS, TENTHS
-from legato.data.splits import hold_out, shares
 from legato.errors import DataError
 from legato.task import Split
 from legato.values.masks import from_polygons, from_runs, unpack_runs
@@ -37,7 +36,8 @@ def read(path: Path) -> AnnotatedSet:
     given = files(path)
     if "train" not in given:
         raise DataError(
-            f"{path}: {', '.join(f.name for f in given.values())}, but none for training; name one instances_train….json"
+            f"{path}: {', '.join(f.name for f in given.values())}, but none for training; "
+            "name one instances_train….json"
         )
     indices = {split: Index(file) for split, file in given.items()}
     names = same_names({s: tuple(i.names.values()) for s, i in indices.items()}, {s: str(f) for s, f in given.items()})
@@ -49,10 +49,7 @@ def read(path: Path) -> AnnotatedSet:
         notes += [f"{split}: {note}" for note in said]
     policy = f"{', '.join(splits)} from {', '.join(f.name for f in given.values())}"
     if len(splits) == 1:
-        every = splits["train"]
-        part = hold_out(shares(every.names_of_pictures()), np.zeros(len(every), np.int64), parts=2)
-        splits = {s: every.take(part == k) for k, s in enumerate(("train", "valid", "test"))}
-        policy = TENTHS
+        splits, policy = tenths(splits["train"]), TENTHS
     return AnnotatedSet("coco", names, splits, policy, tuple(notes), set_aside)
 
 
@@ -214,7 +211,8 @@ class Window:
         return found == letter
 
     def skip(self, letter: str) -> None:
-        self.at += self.letter() == letter
+        found = self.letter()  # moves on
+        self.at += found == letter
 
     def expect(self, letter: str) -> None:
         if self.letter() != letter:

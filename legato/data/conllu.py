@@ -36,6 +36,12 @@ class TaggedSet:
         return sha256(repr((self.names, self.splits)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recognises(path: Path) -> bool:
+    """A file that calls itself CoNLL, or a folder with one."""
+    files = [path] if path.is_file() else list(path.iterdir()) if path.is_dir() else []
+    return any(file.suffix.lower() in (".conllu", ".conll") for file in files)
+
+
 def read(path: Path, column: str = "upos") -> TaggedSet:
     """A file, or a folder with files whose names say train, dev or valid, test.
 

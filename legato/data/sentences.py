@@ -39,6 +39,11 @@ class SentenceSet:
         return sha256(repr((self.names, self.splits)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recognises(path: Path) -> bool:
+    """Whether there are sentences with classes."""
+    return path.exists() and any(recognised(path) for recognised in FORMATS.values())
+
+
 def read(path: Path, fold: str = "", fine: bool = False) -> SentenceSet:
     """The set there, in whichever format it is. `fold`: "2/5", the second of five. `fine`: TREC's fine classes.
 
@@ -306,7 +311,7 @@ def read_folders(path: Path, fine: bool) -> tuple[dict[Split, list[Labelled]], s
 def first_line(file: Path) -> str:
     """To tell formats by, whatever it holds."""
     with file.open(encoding="utf-8-sig", errors="replace") as text:
-        return text.readline()
+        return text.readline(4096)
 
 
 def lines(file: Path) -> list[tuple[int, str]]:

@@ -34,6 +34,14 @@ class PairSet:
         return sha256(repr((self.languages, self.splits)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recognises(path: Path) -> bool:
+    """A folder with train.de beside train.en, or the like: two endings of two or three letters that are no tables."""
+    if not path.is_dir():
+        return False
+    endings = {p.suffix[1:] for p in path.iterdir() if p.stem == "train" and p.is_file()}
+    return sum(len(e) in (2, 3) and e.isalpha() and e.islower() for e in endings - {"csv", "tsv", "txt", "npz"}) > 1
+
+
 def read(path: Path, source: str = "", target: str = "") -> PairSet:
     """A folder of parallel files, train.de and train.en, …; or a TSV or JSONL file, or a folder of those by split.
 
@@ -85,9 +93,7 @@ def read_tsv(file: Path, source: str, target: str) -> tuple[tuple[str, str], lis
     pairs = []
     for number, cells in rows:
         if len(cells) != len(header) or len(cells) < 2:
-            raise DataError(
-                f"{file}:{number}: {len(cells)} columns, the first line has {len(header)}; mend the line"
-            )
+            raise DataError(f"{file}:{number}: {len(cells)} columns, the first line has {len(header)}; mend the line")
         pairs.append((cells[at[0]].strip(), cells[at[1]].strip()))
     return languages, pairs
 
@@ -111,7 +117,9 @@ def read_parallel(path: Path, source: str, target: str) -> tuple[tuple[str, str]
     """train.de beside train.en: line i of one is line i of the other."""
     if not path.is_dir():
         raise DataError(f"{path}: neither TSV nor JSONL; name a folder of parallel files such as train.de and train.en")
-    files = {(split, p.suffix[1:]): p for p in sorted(path.iterdir()) if p.suffix and (split := split_of(p))}
+    files: dict[tuple[Split, str], Path] = {
+        (split, p.suffix[1:]): p for p in sorted(path.iterdir()) if p.suffix and (split := split_of(p))
+    }
     there = sorted({language for _, language in files})
     if not source and not target and len(there) == 2:
         source, target = there
@@ -119,7 +127,7 @@ def read_parallel(path: Path, source: str, target: str) -> tuple[tuple[str, str]
         if language not in there:
             raise UsageError(f"{flag} {language or '?'}: name one of the languages there, {', '.join(there) or 'none'}")
     parts: dict[Split, list[Pair]] = {}
-    for split in ("train", "valid", "test"):
+    for split in dict.fromkeys(SPLITS.values()):
         if (split, source) in files and (split, target) in files:
             parts[split] = parallel(files[split, source], files[split, target])
     if "train" not in parts:

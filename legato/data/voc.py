@@ -21,6 +21,7 @@ from legato.task import Split
 
 LAYOUT = "JPEGImages/, Annotations/ and perhaps ImageSets/Main/{train,val,test}.txt"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+PARTS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}  # as `hold_out` numbers them
 
 
 class Annotation(NamedTuple):
@@ -64,7 +65,8 @@ def read(path: Path) -> AnnotatedSet:
 def split_names(path: Path) -> tuple[dict[Split, list[str]], str]:
     """The stems of each split, from ImageSets/Main; without it, tenths of all annotations."""
     folder = path / "ImageSets" / "Main"
-    lists = {SPLITS[f.stem]: f for f in sorted(folder.glob("*.txt")) if f.stem in SPLITS}
+    by_stem = {f.stem: f for f in folder.glob("*.txt")}
+    lists = {split: by_stem[word] for word, split in SPLITS.items() if word in by_stem}
     if "train" in lists:
         given: dict[Split, list[str]] = {}
         for split, file in lists.items():
@@ -72,16 +74,16 @@ def split_names(path: Path) -> tuple[dict[Split, list[str]], str]:
         twice = set(given["train"]) & {stem for split, listed in given.items() if split != "train" for stem in listed}
         if twice:
             raise DataError(
-                f"{folder}: {len(twice)} pictures are in train and in another split, such as {min(twice)}; keep each in one"
+                f"{folder}: {len(twice)} pictures are in train and in another split, such as {min(twice)}; "
+                "keep each in one"
             )
         return given, f"{', '.join(given)} as in ImageSets/Main"
     stems = sorted(file.stem for file in (path / "Annotations").glob("*.xml"))
     if not stems:
         raise DataError(f"{path / 'Annotations'}: no XML files; legato reads VOC as {LAYOUT}")
     part = hold_out(shares(stems), np.zeros(len(stems), np.int64), parts=2)
-    return {
-        s: [stem for stem, p in zip(stems, part) if p == k] for k, s in enumerate(("train", "valid", "test"))
-    }, TENTHS
+    dealt = {split: [s for s, p in zip(stems, part) if p == k] for split, k in PARTS.items()}
+    return dealt, TENTHS
 
 
 def picture_of(path: Path, stem: str, told: str) -> str:
@@ -94,7 +96,9 @@ def picture_of(path: Path, stem: str, told: str) -> str:
 def parse(file: Path) -> Annotation:
     """One annotation. Raises DataError for damage, a missing part, or a document type, which may hide a bomb."""
     root = tree(file)
-    boxes, names, difficult = [], [], []
+    boxes: list[list[float]] = []
+    names: list[str] = []
+    difficult: list[bool] = []
     for thing in root.findall("object"):
         box = thing.find("bndbox")
         corners = [box.findtext(corner) if box is not None else None for corner in CORNERS]
@@ -146,5 +150,6 @@ def seen_in_training(path: Path, parts: dict[Split, Annotated]) -> None:
         unseen = [name for name, count in part.counts().items() if count and name not in trained]
         if unseen:
             raise DataError(
-                f"{path}: {split} has classes that train has no box of: {', '.join(unseen[:8])}; add some or take them out"
+                f"{path}: {split} has classes that train has no box of: {', '.join(unseen[:8])}; "
+                "add some or take them out"
             )

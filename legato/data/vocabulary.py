@@ -47,7 +47,7 @@ class Vocabulary:
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
-        """Characters each unit stands for. What an unknown one hides is not counted; a character counts with its first byte."""
+        """Characters a unit stands for. What an unknown one hides is not counted; of a character its first byte is."""
         counted = [0 if i == self.unknown else width(self.unit, name) for i, name in enumerate(self.names)]
         if self.unit == "char" and self.unknown >= 0:
             counted[self.unknown] = 1

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from legato.data.annotated import Annotated, AnnotatedSet, Table, same_names
+from legato.data.annotated import Annotated, AnnotatedSet, Table, same_names, tenths
 from legato.data.decode import read_size
 from legato.data.examples import Paths, SetAside
 from legato.data.image_folder import picture_files
 from legato.data.policy import SPLITS, TENTHS
-from legato.data.splits import hold_out, shares
 from legato.errors import DataError
 from legato.task import Split
 
@@ -41,10 +40,7 @@ def read(path: Path) -> AnnotatedSet:
         notes += [f"{split}: {note}" for note in said]
     policy = f"{', '.join(splits)} as in {', '.join(labels for _, labels in given.values())}"
     if len(splits) == 1:
-        every = splits["train"]
-        part = hold_out(shares(every.names_of_pictures()), np.zeros(len(every), np.int64), parts=2)
-        splits = {s: every.take(part == k) for k, s in enumerate(("train", "valid", "test"))}
-        policy = TENTHS
+        splits, policy = tenths(splits["train"]), TENTHS
     return AnnotatedSet("yolo_txt", names, splits, policy, tuple(notes), set_aside)
 
 

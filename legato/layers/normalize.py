@@ -1,10 +1,11 @@
 """Bringing numbers to one scale: the pixels of a picture, and the responses of neighbouring channels."""
 
 from collections.abc import Sequence
+from typing import overload
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn, tensor
+from torch import Tensor, float32, nn, tensor
 
 from legato.layers.stages import Sided, stages
 
@@ -17,13 +18,17 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float], sd: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("mean", tensor(mean).view(-1, 1, 1))
-        self.register_buffer("sd", tensor(sd).view(-1, 1, 1))
+        self.register_buffer("mean", tensor(mean, dtype=float32).view(-1, 1, 1))
+        self.register_buffer("sd", tensor(sd, dtype=float32).view(-1, 1, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return (x - self.mean) / self.sd
 
 
+@overload
+def with_normalization(net: nn.Sequential, mean: Sequence[float], sd: Sequence[float]) -> nn.Sequential: ...
+@overload
+def with_normalization(net: nn.Module, mean: Sequence[float], sd: Sequence[float]) -> nn.Module: ...
 def with_normalization(net: nn.Module, mean: Sequence[float], sd: Sequence[float]) -> nn.Module:
     """The same network behind a stage `normalize`, so that it takes pixels in [0, 1]: a network for its own pictures.
 

@@ -43,7 +43,7 @@ def scores(tally: dict[str, Tensor]) -> dict[str, float]:
 
 def bracket_balance(text: str, pairs: tuple[str, ...] = ("()", "[]", "{}")) -> float:
     """Share of the brackets of generated code that have their partner, in the right order; 1 if there are none."""
-    closes = {close: open for open, close in pairs}
+    closes = {pair[1]: pair[0] for pair in pairs}
     opens = set(closes.values())
     waiting: list[str] = []
     brackets = matched = 0

@@ -46,7 +46,7 @@ def signature() -> str:
 
 def metric() -> Any:
     try:
-        from sacrebleu.metrics import BLEU
+        from sacrebleu.metrics.bleu import BLEU
     except ImportError:
         raise UsageError("BLEU needs the package sacrebleu: pip install 'legato[text]'") from None
     return BLEU()

@@ -2,13 +2,15 @@
 figure 2 and table 2): VGG-16 and its mirror. Max-pooling keeps where each maximum stood, unpooling puts it back there,
 and transposed convolutions fill the gaps; every layer is followed by batch normalisation and ReLU.
 
-For pictures of 224 × 224, as published; smaller or larger ones need sides that 32 divides, at least 224.
+Published for pictures of 224 × 224. Others are padded at the right and below to sides that 32 divides, at least 224.
 """
 
 from collections import OrderedDict
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from legato.layers.conv import rectified
 from legato.layers.pooling import max_pool_where, max_unpool
@@ -32,6 +34,7 @@ class DeconvNet(nn.Module):
         side: int = 7,
     ) -> None:
         super().__init__()
+        self.side = side  # of the map that fc6 sees, positions
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()
         inputs = channels
@@ -51,6 +54,9 @@ class DeconvNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
         """Pictures → scores of each class at each pixel."""
+        height, width = x.shape[-2:]
+        step = 2 ** len(self.down)
+        x = F.pad(x, (0, padded(width, step, self.side) - width, 0, padded(height, step, self.side) - height))
         switches = []
         for block in self.down:
             x = block(x)
@@ -58,14 +64,19 @@ class DeconvNet(nn.Module):
             x, where = max_pool_where(x, 2, 2)
             switches.append((where, *sides))
         x = self.middle(x)
-        for block, (where, height, width) in zip(self.up, reversed(switches)):
-            x = block(max_unpool(x, where, height, width))
-        return self.classify(x)
+        for block, switch in zip(self.up, reversed(switches)):
+            x = block(max_unpool(x, *switch))
+        return self.classify(x)[..., :height, :width]
+
+
+def padded(pixels: int, step: int, least: int) -> int:
+    """The next multiple of `step`, at least `least` steps."""
+    return step * max(least, -(-pixels // step))
 
 
 def chain(kind: type[nn.Conv2d] | type[nn.ConvTranspose2d], widths: tuple[int, ...]) -> nn.Sequential:
     """3 × 3 layers from width to width; maps keep their size."""
-    return nn.Sequential(*(layer(kind(i, o, 3, padding=1)) for i, o in zip(widths, widths[1:])))
+    return nn.Sequential(*(layer(kind(i, o, 3, padding=1)) for i, o in pairwise(widths)))
 
 
 def layer(weights: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
@@ -76,10 +87,10 @@ def layer(weights: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
 
 
 def deconvnet(classes: int = 21, channels: int = 3) -> DeconvNet:
-    """As published: VGG-16 and its mirror, 251.8 million parameters; pictures of 224 × 224 or more."""
+    """As published: VGG-16 and its mirror, 252 million parameters; pictures of 224 × 224 or more."""
     return DeconvNet(classes, channels)
 
 
 def deconvnet_small(classes: int = 21, channels: int = 3) -> DeconvNet:
-    """The same figure at an eighth of its depth and width, for sides that 8 divides, at least 32."""
+    """The same figure in small: three blocks of one layer; pictures of 32 × 32 or more."""
     return DeconvNet(classes, channels, SMALL_BLOCKS, SMALL_WIDE, side=4)

@@ -1,5 +1,7 @@
 """All detectors by name: importing this enters them. A file a paper; what they share is in detector.py."""
 
+from legato.networks import fast_rcnn as fast_rcnn
 from legato.networks import faster_rcnn as faster_rcnn
 from legato.networks import mask_rcnn as mask_rcnn
+from legato.networks import rcnn as rcnn
 from legato.networks import yolo as yolo

@@ -2,7 +2,8 @@
 
 A small network slides over the trunk's map and says where something is; a second looks at those regions and says what.
 Departures: regions are cut by RoI align instead of RoI pooling (He et al. 2017); anchors have shapes fitted to the data
-instead of 128², 256², 512²; maps are normalised first; both stages are trained at once (section 3.2, "approximate joint training").
+instead of 128², 256², 512²; maps are normalised first; both stages are trained at once (section 3.2, "approximate
+joint training").
 """
 
 from collections.abc import Callable, Sequence
@@ -62,8 +63,8 @@ class RegionProposals(nn.Module):
             objectness = self.objectness[i](slid).permute(0, 2, 3, 1).flatten(1)
             deltas = self.deltas[i](slid).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, 4))
             every.append((own, objectness, deltas))
-        own, objectness, deltas = zip(*every)
-        return torch.cat(own), torch.cat(objectness, dim=1).float(), torch.cat(deltas, dim=1).float()
+        boxes, logits, changes = zip(*every)
+        return torch.cat(boxes), torch.cat(logits, dim=1).float(), torch.cat(changes, dim=1).float()
 
 
 class RegionHead(nn.Module):

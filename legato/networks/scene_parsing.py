@@ -56,10 +56,12 @@ class Recurrent(nn.Module):
         super().__init__()
         self.classes = classes
         self.look = stages(
-            conv1=nn.Conv2d(channels + classes, width, 8, padding="same"),
+            pad1=nn.ZeroPad2d((3, 4, 3, 4)),  # an even window looks one pixel further to the right and down
+            conv1=nn.Conv2d(channels + classes, width, 8),
             pool1=nn.MaxPool2d(2, ceil_mode=True),
             tanh1=nn.Tanh(),
-            conv2=nn.Conv2d(width, 2 * width, 8, padding="same"),
+            pad2=nn.ZeroPad2d((3, 4, 3, 4)),
+            conv2=nn.Conv2d(width, 2 * width, 8),
             pool2=nn.MaxPool2d(2, ceil_mode=True),
             tanh2=nn.Tanh(),
             scores=nn.Conv2d(2 * width, classes, 1),

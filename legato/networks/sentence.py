@@ -49,9 +49,7 @@ class SentenceCNN(nn.Module):
         strongest = [relu(self.strongest(conv, xs, mask.sum(0))) for conv in self.filters]
         return self.out(self.dropout(torch.cat(strongest, dim=1)))
 
-    def strongest(
-        self, conv: nn.Module, xs: Float[Tensor, "b e p"], lengths: Int[Tensor, "b"]
-    ) -> Float[Tensor, "b m"]:
+    def strongest(self, conv: nn.Module, xs: Float[Tensor, "b e p"], lengths: Int[Tensor, "b"]) -> Float[Tensor, "b m"]:
         """The largest answer of each filter to windows that hold a word: longer padding changes nothing."""
         answers = conv(xs)
         last = lengths[:, None] + self.widest - 1  # windows that begin from here on are all padding

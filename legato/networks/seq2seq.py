@@ -1,8 +1,8 @@
 """From one sentence to another: an encoder reads, a decoder writes. Three decoders, one a paper.
 
 Shapes: source (t, b), padded at the end, where `mask` is False; target (s, b), what is already written; memory
-(t, b, m), what the encoder has made of each word. Every decoder gives logits (s, b, v) of what comes next, the weights (s, b, t)
-with which it looked at the source, and its state, with which it goes on: one word at a time, or all at once.
+(t, b, m), what the encoder has made of each word. Every decoder gives logits (s, b, v) of what comes next, the weights
+(s, b, t) with which it looked at the source, and its state, with which it goes on: a word at a time, or all at once.
 """
 
 from typing import NamedTuple

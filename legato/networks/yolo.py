@@ -157,7 +157,7 @@ def cell_losses(cells: Cells, canvas: Canvas, truths: Sequence[Truth]) -> dict[s
 def owners(
     truths: Sequence[Truth], sizes: Int64[Tensor, "b 2"], grid: int
 ) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "m"], Int64[Tensor, "m"], Float[Tensor, "m 4"], Int64[Tensor, "m"]]:
-    """Each object's picture, row and column of its cell, box as shares of the picture, class. A cell owns the largest."""
+    """Of each object: picture, row and column of its cell, box as shares of the picture, class. A cell owns one."""
     place = [torch.full((int(t.sure.sum()),), i, device=t.boxes.device) for i, t in enumerate(truths)]
     box = torch.cat([t.boxes[t.sure] / size.flip(0).repeat(2) for t, size in zip(truths, sizes)])
     label, picture = torch.cat([t.labels[t.sure] for t in truths]), torch.cat(place)

@@ -38,7 +38,7 @@ class Symbol(Tensor):
         symbol.nodes = tuple(nodes)
         return symbol
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # a symbol has no numbers to print
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # a symbol has no numbers to print
         return f"Symbol{self.nodes}"
 
     @classmethod

@@ -9,7 +9,7 @@ from legato import picture
 from legato.picture import Picture
 from legato.reports import learning
 from legato.reports.making import clock_of
-from legato.reports.page import facts, inline
+from legato.reports.page import Figure, facts, inline
 from legato.run import Run
 
 
@@ -60,7 +60,7 @@ def html_summary(run: Run) -> str:
         if metrics
         else None
     )
-    image = inline(drawn, "loss by epoch") if drawn is not None else ""
+    image = inline(Figure("loss", drawn, "loss by epoch")) if drawn is not None else ""
     return (
         '<div style="display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start">'
         f"<div><b>{escape(str(told.pop('name')))}</b>{facts([*told.items(), *firsts.items()])}"

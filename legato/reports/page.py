@@ -2,6 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from importlib.resources import files
 from typing import NamedTuple
@@ -10,12 +12,17 @@ from legato.picture import Picture
 from legato.picture.style import number, png
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True)
+class Figure:
     """A picture, the name of its file, and what one sees on it."""
 
     name: str
     picture: Picture
     caption: str
+
+    @cached_property
+    def png(self) -> bytes:
+        return png(self.picture)
 
 
 Part = str | Figure | list[str | Figure]  # HTML; a figure; some of these side by side
@@ -79,17 +86,19 @@ def folded(summary: str, inside: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{inside}</details>"
 
 
-def inline(picture: Picture, caption: str) -> str:
+def inline(figure: Figure) -> str:
     """An <img> that needs no file."""
-    data = b64encode(png(picture)).decode()
-    return f'<img alt="{escape(caption)}" width="{picture.width // 2}" src="data:image/png;base64,{data}">'
+    data = b64encode(figure.png).decode()
+    return (
+        f'<img alt="{escape(figure.caption)}" width="{figure.picture.width // 2}" src="data:image/png;base64,{data}">'
+    )
 
 
 def drawn(part: Part) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, Figure):
-        return f"<figure>{inline(part.picture, part.caption)}<figcaption>{escape(part.caption)}</figcaption></figure>"
+        return f"<figure>{inline(part)}<figcaption>{escape(part.caption)}</figcaption></figure>"
     return f'<div class="row">{"".join(map(drawn, part))}</div>'
 
 

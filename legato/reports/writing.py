@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from legato.picture.style import number, save
+from legato.picture.style import number
 from legato.progress import Progress
 from legato.reports import (
     agreement,
@@ -61,17 +61,19 @@ def write(
     for title, make in SECTIONS.items():
         if (section := made(title, make, trained)) is not None:
             sections.append(section)
-        show.advance(1, title.lower())
+        show.advance(1, title.lower)
     show.stop()
-    for figure in (figure for section in sections for figure in section.figures):
-        save(figure.picture, run.folder / "pictures" / f"{figure.name}.png")
+    figures = [figure for section in sections for figure in section.figures]
+    (run.folder / "pictures").mkdir(exist_ok=True)
+    for figure in figures:
+        (run.folder / "pictures" / f"{figure.name}.png").write_bytes(figure.png)
     write_text(run.folder / "metrics.csv", as_csv(trained.metrics))
     write_text(run.folder / "summary.json", json.dumps(outcome(trained), indent=1))
     write_text(run.folder / "report.html", page(run.folder.resolve().name, lead(trained), tiles(trained), sections))
     if track:
         from legato.reports.track import write_events
 
-        write_events(trained, [figure for section in sections for figure in section.figures])
+        write_events(trained, figures)
     return run.folder / "report.html"
 
 

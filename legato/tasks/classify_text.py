@@ -79,6 +79,10 @@ class ClassifyText(Task[Text, int, nn.Module]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return sentences.recognises(Path(data))
+
     def adapt(self) -> "ClassifyText":
         found = sentence_set(self.data, self.fold, self.fine)
         train = found.splits["train"]
@@ -93,6 +97,19 @@ class ClassifyText(Task[Text, int, nn.Module]):
             fingerprint=found.fingerprint,
         )
         return replace(self, width=self.width or WIDTHS[self.network], learnt=learnt)
+
+    def about(self) -> list[str]:
+        known, (train, valid, test) = self.known, self.known.examples
+        how = f"{self.cell} of {self.width}" if self.network == "rnn" else f"width {self.width}"
+        return [
+            f"{self.data}: {known.format}, {len(known.names)} classes, {len(known.vocabulary):,} words, "
+            f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
+            f"{self.name} by {self.network}, {how}, words of {self.embed} numbers",
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
 
     def examples(self, split: Split) -> Sequence[tuple[Text, int]]:
         return as_texts(self.data, self.fold, self.fine, split)
@@ -168,7 +185,7 @@ class ClassifyText(Task[Text, int, nn.Module]):
             for top in tops
         ]
 
-    def draw(self, input: Text, prediction: Any) -> str:
+    def line(self, prediction: Any) -> str:
         return f"{prediction['class']} {prediction['probability']:.0%}"
 
 

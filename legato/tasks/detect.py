@@ -57,11 +57,11 @@ class Learnt:
 
 
 class Targets(NamedTuple):
-    """What is on each picture, and which pictures of how many these are."""
+    """What is on each picture, and which pictures of a split of how many these are."""
 
     truths: list[Truth]
     pictures: Int64[Tensor, "b"]
-    count: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,13 @@ class Detect(Task[Image, Any, nn.Module]):
         return replace(self, size=size, learnt=learnt)
 
     def fitted(self, train: Annotated, size: int) -> tuple[tuple[float, float], ...]:
-        """Shapes of anchors fitted to the boxes of (up to 2,000) training pictures, as large as the network sees them."""
+        """Shapes of anchors fitted to the boxes of up to 2,000 training pictures, as large as the network sees them."""
         if not self.detector.shapes:
             return ()
         seen = []
         for i in range(0, len(train), -(-len(train) // 2000)):
-            down, across = self.scale(tuple(train.sizes[train.rows[i]].tolist()), size)
+            height, width = train.sizes[train.rows[i]].tolist()
+            down, across = self.scale((height, width), size)
             corners = train.boxes(i).scale(across, down).xyxy
             seen.append(corners[:, 2:] - corners[:, :2])
         shapes = fitted_shapes(torch.cat(seen), self.detector.shapes)
@@ -167,7 +168,7 @@ class Detect(Task[Image, Any, nn.Module]):
 
     def batch(self, examples: Any, indices: Sequence[int], draws: Draws | None) -> tuple[Canvas, Targets]:
         canvas, targets = super().batch(examples, indices, draws)
-        return canvas, targets._replace(pictures=torch.tensor(indices), count=len(examples))
+        return canvas, targets._replace(pictures=torch.tensor(indices), of=len(examples))
 
     # tensors
     def scale(self, size: tuple[int, int], short: int = 0) -> tuple[float, float]:
@@ -180,7 +181,7 @@ class Detect(Task[Image, Any, nn.Module]):
         return round(factor * height) / height, round(factor * width) / width
 
     def encode_inputs(self, inputs: Sequence[Image]) -> Canvas:
-        scales = [self.scale(tuple(image.pixels.shape[1:])) for image in inputs]
+        scales = [self.scale((image.pixels.shape[1], image.pixels.shape[2])) for image in inputs]
         pixels = []
         for image, (down, across) in zip(inputs, scales):
             height, width = image.pixels.shape[1:]
@@ -203,7 +204,7 @@ class Detect(Task[Image, Any, nn.Module]):
         known = self.known
         parts = Parts(self.trunk, len(known.names), known.channels, known.mean, known.sd, known.shapes)
         net = self.detector.build(parts)
-        freeze(net.trunk.stages, self.freeze)  # type: ignore[union-attr, arg-type]
+        freeze(net.get_submodule("trunk.stages"), self.freeze)
         return net
 
     def published(self) -> weights.Published | None:
@@ -218,8 +219,8 @@ class Detect(Task[Image, Any, nn.Module]):
         found = self.published()
         tensors = found.tensors if found else Run(self.start_from).best()
         whole = any(name.startswith("trunk.") for name in tensors)  # another detector's, or a classifier's
-        into = net if whole else net.trunk.stages
-        return f"{self.start_from}: {copy_fitting(into, tensors, self.start_from)}"  # type: ignore[arg-type]
+        into = net if whole else net.get_submodule("trunk.stages")
+        return f"{self.start_from}: {copy_fitting(into, tensors, self.start_from)}"
 
     def recipe(self) -> Recipe:
         return self.detector.recipe
@@ -243,7 +244,7 @@ class Detect(Task[Image, Any, nn.Module]):
         return self.detector.detect(net, inputs), None
 
     def tally(self, outputs: list[Detections], targets: Targets) -> Tally:
-        return detection.tally(outputs, targets.truths, targets.pictures.tolist(), targets.count, len(self.known.names))
+        return detection.tally(outputs, targets.truths, targets.pictures.tolist(), targets.of, len(self.known.names))
 
     def scores(self, tally: Tally) -> dict[str, float]:
         return detection.scores(tally, self.known.names)
@@ -327,7 +328,7 @@ def upside_down(target: Any, height: int) -> Any:
 
 
 def piece(pixels: Tensor, target: Any, share: Tensor, place: Tensor) -> tuple[Tensor, Any]:
-    """A window of this share of both sides somewhere on the picture; boxes of which less than 30 % are left are gone."""
+    """A window of this share of both sides somewhere on the picture; boxes of which 30 % or less is left are gone."""
     height, width = (max(1, int(share * side)) for side in pixels.shape[1:])
     top, left = (int(u * (side - part + 1)) for u, side, part in zip(place, pixels.shape[1:], (height, width)))
     if isinstance(target, Boxes):
@@ -337,7 +338,7 @@ def piece(pixels: Tensor, target: Any, share: Tensor, place: Tensor) -> tuple[Te
     return pixels[:, top : top + height, left : left + width], target
 
 
-def freeze(stages: nn.Sequential, chosen: str) -> None:
+def freeze(stages: nn.Module, chosen: str) -> None:
     """Let the weights of these stages be. Raises UsageError naming the nearest one."""
     named = {name: stage for name, stage in stages.named_children() if any(True for _ in stage.parameters())}
     wanted = list(named) if chosen == "trunk" else [name.strip() for name in chosen.split(",") if name.strip()]

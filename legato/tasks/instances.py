@@ -19,7 +19,7 @@ from legato.values.boxes import from_json
 from legato.values.masks import from_runs
 
 
-class WithOutlines(Sequence[tuple[Image, Masks]]):
+class WithOutlines(Sequence[Any]):
     """Pictures with boxes and outlines."""
 
     def __init__(self, pictures: Annotated) -> None:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import Embedding
 from torch.nn import functional as F
 
-from legato.data import text_files, vocabulary
+from legato.data import sentences, text_files, vocabulary
 from legato.data.vocabulary import IGNORED, Tokens, Unit, Unseen, Vocabulary, side_by_side
 from legato.decoding import Sampling, sample
 from legato.device import each
@@ -116,6 +116,14 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        """A .txt file that is not of sentences with classes, or a folder with input.txt or train.txt."""
+        path = Path(data)
+        if path.is_dir():
+            return any((path / name).is_file() for name in (text_files.INPUT, "train.txt"))
+        return path.is_file() and path.suffix.lower() == ".txt" and not sentences.recognises(path)
+
     def adapt(self) -> "Language":
         """Raises DataError for a text shorter than a window, UsageError for a stride that does not fit in it."""
         found = corpus(self.data)
@@ -134,6 +142,18 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         width = self.width or (512 if long else 128)
         dropout = self.dropout if self.dropout >= 0 else (0.3 if long else 0.0)
         return replace(self, stride=stride, width=width, dropout=dropout, learnt=learnt)
+
+    def about(self) -> list[str]:
+        known, (train, valid, test) = self.known, self.known.examples
+        return [
+            f"{self.data}: {known.format}, {len(known.names):,} different {self.unit}s, "
+            f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
+            f"{self.name} by {self.cell}, {self.depth} layers of {self.width}, windows of {self.window}",
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
 
     def units_of(self, text: str) -> Vocabulary:
         """The vocabulary of a training text."""
@@ -277,7 +297,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         """A short text the network writes from nothing: for the strip of samples through a training."""
         return "".join(self.stream(net.eval(), [Text("")], Sampling(length=length, temperature=0.8)))
 
-    def draw(self, input: Text | Ids, prediction: Any) -> str:
+    def line(self, prediction: Any) -> str:
         return "  ".join(f"{name!r} {p:.0%}" for name, p in prediction["next"])
 
 

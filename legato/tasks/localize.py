@@ -186,7 +186,7 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
         )
 
     # measuring
-    def outputs(self, net: nn.Module, inputs: Stretched, carry: Any) -> tuple[Float[Tensor, "b k+4"], None]:
+    def outputs(self, net: nn.Module, inputs: Stretched, carry: Any) -> tuple[Float[Tensor, "b _n"], None]:
         """Probabilities of the classes, and behind them the box."""
         logits, boxes = net(inputs.pixels)
         return torch.cat([logits.float().softmax(dim=1), boxes.float()], dim=1), None

@@ -17,10 +17,12 @@ from legato.data import masks
 from legato.data.decode import read_image, resize, with_channels
 from legato.draws import Draws
 from legato.errors import DataError, UsageError, nearest
-from legato.layers.normalize import with_normalization
+from legato.layers.normalize import Normalize, with_normalization
 from legato.layers.stages import stages
 from legato.metrics import segmentation
+from legato.networks.deconvnet import deconvnet, deconvnet_small
 from legato.networks.fcn import STRIDES, fcn
+from legato.networks.scene_parsing import multiscale, recurrent
 from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.task import Decoding, Split, Step, Tally, Task
@@ -29,6 +31,7 @@ from legato.tasks.tiles import tiled
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
 
+WHOLE = {"deconvnet": deconvnet, "deconvnet_small": deconvnet_small, "multiscale": multiscale, "recurrent": recurrent}
 LARGEST_WINDOW = 320  # pixels; larger training pictures are cropped
 LOOKED_AT = 500  # training pictures, for means and the frequency of classes
 
@@ -64,7 +67,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     data: str = ""
     """Folder with pictures and masks."""
     network: str = "fcn8s"
-    """fcn8s, fcn16s or fcn32s (Long et al. 2015), on the trunk named by --trunk."""
+    """fcn8s, fcn16s or fcn32s on --trunk; deconvnet, deconvnet_small, multiscale or recurrent without."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`; its stages are tapped, its last layer is not used."""
     size: int = 0
@@ -91,8 +94,10 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
 
     # data
     def adapt(self) -> "Segment":
-        if self.network not in STRIDES:
-            raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, STRIDES)}")
+        if self.network not in {**STRIDES, **WHOLE}:
+            raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, [*STRIDES, *WHOLE])}")
+        if self.network in WHOLE and self.start_from and not Path(self.start_from, "run.json").is_file():
+            raise UsageError(f"--start-from {self.start_from}: {self.network} has no trunk that was published")
         check_variations(self.augmentation)
         found = mask_set(self.data, self.fold)
         published = trunks.published(self.trunk, self.start_from)
@@ -141,6 +146,9 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     # learning
     def build(self) -> nn.Sequential:
         known = self.known
+        if self.network in WHOLE:
+            whole = WHOLE[self.network](len(known.names), known.channels)
+            return stages(normalize=Normalize(known.mean, known.sd), network=whole)
         trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
         return stages(network=fcn(self.network, trunk, len(known.names), known.channels))  # type: ignore[arg-type]
 

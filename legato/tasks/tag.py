@@ -97,6 +97,10 @@ class Tag(Task[Sentence, Sentence, Tagger]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return conllu.recognises(Path(data))
+
     def adapt(self) -> "Tag":
         if self.reads == "ahead" and self.depth > 1:
             raise UsageError("--depth: one layer reads ahead; a second would wait twice as long")
@@ -112,6 +116,19 @@ class Tag(Task[Sentence, Sentence, Tagger]):
             fingerprint=found.fingerprint,
         )
         return replace(self, learnt=learnt)
+
+    def about(self) -> list[str]:
+        known, (train, valid, test) = self.known, self.known.examples
+        reads = {"ahead": f"{self.ahead} words ahead", "dnn": "word by word"}.get(self.reads, self.reads)
+        return [
+            f"{self.data}: {known.format}, {len(known.names)} tags, {len(known.words):,} words, "
+            f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
+            f"{self.name} by {self.cell} of {self.width}, reading {reads}, spelling by {self.spelling}",
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
 
     def examples(self, split: Split) -> Sequence[tuple[Sentence, Sentence]]:
         return tagged_set(self.data, self.column).splits[split]
@@ -252,6 +269,9 @@ class Tag(Task[Sentence, Sentence, Tagger]):
 
     def one_by_one(self, words: Sentence) -> Iterator[Inputs]:
         return (self.encode_inputs([(word,)]) for word in words)
+
+    def line(self, prediction: Any) -> str:
+        return " ".join(prediction["tags"])
 
     def draw(self, input: Sentence, prediction: Any) -> str:
         return " ".join(f"{word}/{tag}" for word, tag in zip(input, prediction["tags"]))

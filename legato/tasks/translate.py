@@ -78,7 +78,7 @@ class Translate(Task[Text, str, Seq2Seq]):
     vocabulary: int = PIECES
     """Most pieces of words in each language."""
     attention: Literal["dot", "additive", "none"] = "dot"
-    """How the decoder looks at the source: Luong's product, Bahdanau's sum, or only at one vector of all of it (Cho)."""
+    """How the decoder looks at the source: Luong's product, Bahdanau's sum, or only at one vector for all (Cho)."""
     feeding: bool = False
     """What it has seen enters its state (Bahdanau); slower, as its steps wait for one another."""
     cell: str = "gru"
@@ -103,6 +103,10 @@ class Translate(Task[Text, str, Seq2Seq]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return text_pairs.recognises(Path(data))
+
     def adapt(self) -> "Translate":
         found = pair_set(self.data, self.source, self.target)
         train = found.splits["train"]
@@ -117,6 +121,19 @@ class Translate(Task[Text, str, Seq2Seq]):
             bleu=translation.signature(),
         )
         return replace(self, source=found.languages[0], target=found.languages[1], learnt=learnt)
+
+    def about(self) -> list[str]:
+        known, (train, valid, test) = self.known, self.known.examples
+        pieces = f"{len(known.reads):,} and {len(known.writes):,} pieces of words"
+        return [
+            f"{self.data}: {known.format}, {' to '.join(known.languages)}, {pieces}, "
+            f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
+            f"{self.name} by {self.cell} of {self.width}, attention: {self.attention}; BLEU is {known.bleu}",
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
 
     def examples(self, split: Split) -> Sequence[tuple[Text, str]]:
         return as_texts(self.data, self.source, self.target, split)
@@ -219,7 +236,7 @@ class Translate(Task[Text, str, Seq2Seq]):
             )
         return answers
 
-    def draw(self, input: Text, prediction: Any) -> str:
+    def line(self, prediction: Any) -> str:
         return str(prediction["translation"])
 
 

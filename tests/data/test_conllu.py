@@ -27,7 +27,9 @@ def test_contractions_and_empty_nodes_are_no_words(tmp_path):
 
 
 def test_older_columns_have_the_tag_last(tmp_path):
-    (tmp_path / "a.conll").write_text("-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n\nPeter NNP O B-PER")
+    (tmp_path / "a.conll").write_text(
+        "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n\nPeter NNP O B-PER"
+    )
     found = list(conllu.read_file(tmp_path / "a.conll", "upos"))
     assert found == [(("EU", "rejects"), ("B-ORG", "O")), (("Peter",), ("B-PER",))]
 

@@ -30,7 +30,9 @@ def test_half_a_pair_is_refused(tmp_path):
 
 
 def test_trec_has_coarse_and_fine_classes(tmp_path):
-    (tmp_path / "TREC.train").write_text("".join(f"NUM:count How many {i} ?\nLOC:city Where is {i} ?\n" for i in range(20)))
+    (tmp_path / "TREC.train").write_text(
+        "".join(f"NUM:count How many {i} ?\nLOC:city Where is {i} ?\n" for i in range(20))
+    )
     (tmp_path / "TREC.test").write_text("NUM:count How many are there ?\n")
     found = sentences.read(tmp_path)
     assert found.format == "TREC"

@@ -16,7 +16,7 @@ def test_parallel_files_are_read_line_by_line(tmp_path):
         write(tmp_path, f"{split}.en", ["one", "two"])
     found = text_pairs.read(tmp_path)
     assert found.languages == ("de", "en")
-    assert found.splits == dict.fromkeys(("train", "valid", "test"), [("eins", "one"), ("zwei", "two")])
+    assert found.splits == {s: [("eins", "one"), ("zwei", "two")] for s in ("train", "valid", "test")}
     assert text_pairs.read(tmp_path, "en", "de").splits["test"][0] == ("one", "eins")
 
 
@@ -30,16 +30,19 @@ def test_files_of_unequal_length_are_refused_with_both_counts(tmp_path):
 def test_languages_must_be_named_where_there_are_three(tmp_path):
     for language in ("de", "en", "fr"):
         write(tmp_path, f"train.{language}", [language] * 20)
-    with pytest.raises(UsageError, match="--source .*de, en, fr"):
+    with pytest.raises(UsageError, match=r"--source .*de, en, fr"):
         text_pairs.read(tmp_path)
-    with pytest.raises(UsageError, match="--target nl: .*de, en, fr"):
+    with pytest.raises(UsageError, match=r"--target nl: .*de, en, fr"):
         text_pairs.read(tmp_path, "de", "nl")
     assert text_pairs.read(tmp_path, "de", "fr").languages == ("de", "fr")
 
 
 def test_tables(tmp_path):
     write(tmp_path, "a.tsv", ["eins\tone", "zwei\ttwo"])
-    assert text_pairs.read_tables({"train": tmp_path / "a.tsv"}, "", "")[1]["train"] == [("eins", "one"), ("zwei", "two")]
+    assert text_pairs.read_tables({"train": tmp_path / "a.tsv"}, "", "")[1]["train"] == [
+        ("eins", "one"),
+        ("zwei", "two"),
+    ]
     write(tmp_path, "b.tsv", ["en\tx\tde", "one\t1\teins"])
     assert text_pairs.read_tables({"train": tmp_path / "b.tsv"}, "de", "en")[1]["train"] == [("eins", "one")]
     write(tmp_path, "c.jsonl", ['{"de": "eins", "en": "one"}', '{"en": "two", "de": "zwei"}'])

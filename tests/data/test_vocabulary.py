@@ -43,10 +43,10 @@ def words(text: str) -> Vocabulary:
 
 
 def test_words_are_the_commonest_first_and_not_too_many():
-    units = vocabulary.words_of("b a b c a b d".split(), most=2)
+    units = vocabulary.words_of(["b", "a", "b", "c", "a", "b", "d"], most=2)
     assert units.names == ("b", "a", UNKNOWN)
-    assert vocabulary.words_of("b a b c a b d".split(), at_least=2).names == ("b", "a", UNKNOWN)
-    assert units.numbered("a z b".split()) == [1, 2, 0]
+    assert vocabulary.words_of(["b", "a", "b", "c", "a", "b", "d"], at_least=2).names == ("b", "a", UNKNOWN)
+    assert units.numbered(["a", "z", "b"]) == [1, 2, 0]
 
 
 def test_unseen_characters_are_mapped_or_refused_as_chosen():

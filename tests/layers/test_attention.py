@@ -32,8 +32,8 @@ def by_hand(score, queries, memory, mask):
 def test_additive_attention_is_bahdanaus_formula(case):
     queries, memory, mask = case
     attention = AdditiveAttention(N, M, 7).double()
-    score = lambda s, h: attention.v.weight[0] @ torch.tanh(
-        attention.W.weight @ s + attention.U.weight @ h + attention.U.bias
+    score = lambda s, h: (
+        attention.v.weight[0] @ torch.tanh(attention.W.weight @ s + attention.U.weight @ h + attention.U.bias)
     )
     c, α = attention(queries, attention.keys(memory), memory, mask)
     expected_c, expected_α = by_hand(lambda s, h: score(s, h).detach(), queries, memory, mask)

@@ -8,24 +8,21 @@ from legato.errors import UsageError
 from legato.networks.pattern import parse, pattern
 
 
-def names(net: nn.Sequential) -> list[str]:
-    return [name for name, _ in net.named_children()]
+def names(net: nn.Sequential) -> str:
+    return " ".join(name for name, _ in net.named_children())
 
 
 def test_repetitions_are_written_out_and_stages_counted():
     net = pattern("[conv8-relu-conv8-relu-pool]*2-[fc32-relu]*1-fc", classes=5, channels=3, size=20)
-    assert names(net) == (
-        "conv1 relu1 conv2 relu2 pool1 conv3 relu3 conv4 relu4 pool2 flat fc1 relu5 fc2".split()
-    )
+    assert names(net) == "conv1 relu1 conv2 relu2 pool1 conv3 relu3 conv4 relu4 pool2 flat fc1 relu5 fc2"
     assert net(torch.rand(2, 3, 20, 20)).shape == (2, 5)
     weights = 3 * 9 * 8 + 8 + 3 * (8 * 9 * 8 + 8) + (8 * 5 * 5 * 32 + 32) + (32 * 5 + 5)
     assert sum(p.numel() for p in net.parameters()) == weights
 
 
 def test_brackets_nest_and_may_repeat_no_times():
-    assert [p.text for p in parse("[[conv4-relu]*2-pool]*2-[fc9-relu]*0-fc")] == (
-        "conv4 relu conv4 relu pool conv4 relu conv4 relu pool fc".split()
-    )
+    texts = " ".join(part.text for part in parse("[[conv4-relu]*2-pool]*2-[fc9-relu]*0-fc"))
+    assert texts == "conv4 relu conv4 relu pool conv4 relu conv4 relu pool fc"
 
 
 def test_parts_take_size_stride_and_padding():
@@ -39,9 +36,8 @@ def test_parts_take_size_stride_and_padding():
 
 def test_maps_and_units_can_be_normalised_and_dropped():
     net = pattern("conv4-bn-relu-gap-fc8-bn-tanh-drop0.3-fc-sigmoid-fc".replace("-fc-sigmoid", ""), 2, 1, 8)
-    assert [type(layer).__name__ for layer in net] == (
-        "Conv2d BatchNorm2d ReLU GlobalAverage Linear BatchNorm1d Tanh Dropout Linear".split()
-    )
+    kinds = " ".join(type(layer).__name__ for layer in net)
+    assert kinds == "Conv2d BatchNorm2d ReLU GlobalAverage Linear BatchNorm1d Tanh Dropout Linear"
     assert net.drop1.p == 0.3
 
 

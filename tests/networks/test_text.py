@@ -27,7 +27,9 @@ READERS = {
 
 def reaches_all(net: nn.Module, output: torch.Tensor) -> None:
     output.square().sum().backward()
-    assert [n for n, p in net.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum())] == []
+    assert [
+        n for n, p in net.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum())
+    ] == []
 
 
 @pytest.mark.parametrize("kind", READERS)

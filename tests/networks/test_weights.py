@@ -1,5 +1,5 @@
-"""Published weights. torchvision's names and shapes are written out here a second time, from its published architecture,
-and its forward pass as plain functions of such a state dict; real weights classify real pictures."""
+"""Published weights. torchvision's names and shapes are written out a second time, from its published architectures,
+and its forward passes as plain functions of such a state dict; real weights classify real pictures."""
 
 import hashlib
 from collections.abc import Iterator
@@ -156,14 +156,10 @@ def numbers(shapes: Shapes) -> dict[str, Tensor]:
         if not is_parameter(name):
             made[name] = torch.tensor(7) if not shape else torch.rand(shape) + ("var" in name) * 0.5
         elif len(shape) > 1:
-            made[name] = torch.randn(shape) * (2 / shape[1:].numel() if isinstance(shape, torch.Size) else 2 / fan(shape)) ** 0.5
+            made[name] = torch.randn(shape) * (2 / float(np.prod(shape[1:]))) ** 0.5
         else:
             made[name] = torch.rand(shape) + 0.5 * name.endswith("weight")
     return made
-
-
-def fan(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape[1:]))
 
 
 @pytest.mark.parametrize("network", TORCHVISION)
@@ -179,7 +175,7 @@ def test_every_name_of_torchvision_has_one_of_ours(network: str, monkeypatch: py
     assert not found.unused
     in_order = [name for name in held if "batches" not in name]
     assert len(found.tensors) == len(in_order)
-    assert [found.tensors[name] is held[theirs] for name, theirs in zip(found.tensors, in_order)] == [True] * len(in_order)
+    assert all(ours is held[theirs] for ours, theirs in zip(found.tensors.values(), in_order))
     forward = [name for name, _ in own.named_parameters()]  # equal shapes cannot have changed places
     assert [name for name in found.tensors if is_parameter(name)] == forward
 
@@ -195,9 +191,7 @@ def test_every_published_file_belongs_to_a_network_and_carries_its_hash():
 
 
 def bn(w: dict[str, Tensor], at: str, x: Tensor, eps: float = 1e-5) -> Tensor:
-    mean, var, scale, shift = (
-        w[f"{at}.{k}"][:, None, None] for k in ("running_mean", "running_var", "weight", "bias")
-    )
+    mean, var, scale, shift = (w[f"{at}.{k}"][:, None, None] for k in ("running_mean", "running_var", "weight", "bias"))
     return (x - mean) / (var + eps).sqrt() * scale + shift
 
 
@@ -272,7 +266,7 @@ def test_with_its_weights_a_network_computes_what_torchvision_computes(network, 
 # --- loading
 
 
-@pytest.fixture()
+@pytest.fixture
 def squeezed(tmp_path: Path) -> Path:
     """A file of torchvision's SqueezeNet."""
     torch.save(numbers(torchvision_squeezenet()), tmp_path / "squeezed.pth")
@@ -319,11 +313,12 @@ def test_the_paper_bottleneck_refuses_weights_of_the_other(tmp_path: Path):
         published("resnet50", str(tmp_path / "resnet50.pth"))
 
 
-def test_weights_of_another_network_are_refused_with_the_first_misfit(squeezed: Path):
+def test_weights_of_another_network_are_refused_with_the_first_misfit(squeezed: Path, tmp_path: Path):
     with pytest.raises(DataError, match=r"squeezed.pth: conv1.conv.weight is 64×3×3×3 there and 96×3×7×7 here"):
         published("squeezenet1_0", str(squeezed))
-    with pytest.raises(DataError, match="no weights for conv1.norm.weight"):
-        published("resnet18", str(squeezed))
+    torch.save({"conv1.conv.weight": torch.zeros(6, 1, 5, 5)}, tmp_path / "half.pth")
+    with pytest.raises(DataError, match=r"half.pth: no weights for conv1.conv.bias; name the network"):
+        published("lenet5", str(tmp_path / "half.pth"))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz"])
@@ -351,7 +346,7 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path):
 # --- fetching
 
 
-@pytest.fixture()
+@pytest.fixture
 def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A publisher in a folder, who has resnet18 alone, and an empty cache."""
     shelf = tmp_path / "published"
@@ -375,7 +370,7 @@ def test_weights_are_fetched_once_checked_and_kept(publisher: Path, tmp_path: Pa
 
 def test_a_wrong_hash_leaves_nothing_behind(publisher: Path, tmp_path: Path):
     (publisher / weights.FILES["resnet18"]).write_bytes(b"something else")
-    with pytest.raises(DataError, match="its sha256 begins with [0-9a-f]{8}, not f37072fd"):
+    with pytest.raises(DataError, match=r"its sha256 begins with [0-9a-f]{8}, not f37072fd"):
         published("resnet18")
     assert not list((tmp_path / "cache").iterdir())
 
@@ -385,14 +380,14 @@ def test_offline_is_one_line(publisher: Path, monkeypatch: pytest.MonkeyPatch):
         raise URLError("Name or service not known")
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
-    with pytest.raises(LegatoError, match=r"could not fetch .*resnet18-f37072fd.pth .*Name or service not known") as error:
+    with pytest.raises(LegatoError, match=r"could not fetch .*resnet18-f37072fd.pth .*not known") as error:
         published("resnet18")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("network", "answer"),
-    [("resnet50", "there are for resnet50_torchvision"), ("alexnet", "there are for alexnet_torchvision"), ("lenet5", "")],
+    [("resnet50", "for resnet50_torchvision"), ("alexnet", "for alexnet_torchvision"), ("lenet5", "there are")],
 )
 def test_networks_without_published_weights_say_so(network: str, answer: str):
     with pytest.raises(UsageError, match=f"no published weights for '{network}'; .*{answer}"):

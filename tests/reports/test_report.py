@@ -156,7 +156,7 @@ def test_commands_can_be_pasted_into_a_shell(made):
     assert all(str(found.run.folder) in shlex.split(line) for line in lines)
 
 
-def test_tensorboard_reads_what_was_tracked(made):
+def test_V8_tensorboard_reads_what_was_tracked(made):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = made("squares")

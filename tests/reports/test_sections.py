@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from legato import reports
 from legato.data.loader import loader
 from legato.distributed import World
-from legato.reports import compare, confusion, layers, learning
+from legato.reports import compare, confusion, layers, learning, worst
 from legato.reports.first_batch import batch
 from legato.reports.showing import said, with_target
 from legato.reports.trained import Trained
@@ -66,6 +66,37 @@ def test_errors_by_target_equal_scikit_learn(made):
         if y.unique().numel() > 1:
             expected.append(r2_score(y, p))
         assert [float(v) for v in row[1 : 1 + len(expected)]] == pytest.approx(expected, rel=2e-3)
+
+
+def test_N1_the_gallery_shows_the_errors_the_least_probable_truth_first(made, monkeypatch):
+    found = made("squares")
+    targets, probabilities = judged(found)
+    confidence, predicted = probabilities.max(1)
+    own = probabilities.gather(1, targets[:, None]).squeeze(1)
+    order = [i for i in own.argsort().tolist()[:10] if predicted[i] != targets[i]]
+    names = found.task.names
+    shown = []
+    monkeypatch.setattr(worst.picture, "sheet", lambda tiles, title: shown.extend(tiles))
+    worst.section(trained(found))
+    assert [caption.split("\n")[0] for _, caption in shown] == [
+        f"{names[targets[i]]} → {names[predicted[i]]}" for i in order
+    ]
+    assert [caption.split("\n")[1] for _, caption in shown] == [f"{100 * confidence[i]:.0f} %" for i in order]
+    examples = found.task.examples("test")
+    assert [image.source for image, _ in shown] == [examples[i][0].source for i in order]
+
+
+@pytest.mark.parametrize(
+    ("shown", "errors", "text"),
+    [
+        (0, 0, "No errors on test: the least certain"),
+        (1, 1, "The one error on test"),
+        (82, 82, "All 82 errors on test"),
+        (60, 1082, "The worst 60 of 1,082 errors on test"),
+    ],
+)
+def test_the_gallery_says_how_many_there_are(shown, errors, text):
+    assert worst.heading(shown, errors, "test") == text
 
 
 def test_many_classes_are_told_from_the_worst():

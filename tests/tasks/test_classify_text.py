@@ -24,12 +24,12 @@ GOOD, BAD = ["fine", "great", "lovely"], ["awful", "poor", "sad"]
 
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
-    """`not` turns good into bad, so that order counts."""
+    """`fine , not awful` or `awful , not fine`: the same words, so that their order must count."""
     rows = []
     for i in range(240):
-        good, negated = i % 2, i // 2 % 2
-        word = (GOOD if good != negated else BAD)[i % 3]
-        text = f"this film number {i} was {'not ' * negated}{word} , I say"
+        good, pair = i % 2, (GOOD[i % 3], BAD[i // 3 % 3])
+        first, second = pair if good else pair[::-1]
+        text = f"{first} , not {second} : {i}"
         rows.append({"text": text, "label": "good" if good else "bad"})
     (tmp_path / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return tmp_path / "reviews.jsonl"
@@ -40,15 +40,15 @@ def small(file: Path, **choices) -> ClassifyText:
 
 
 @pytest.mark.parametrize(("network", "learns"), [("cnn", True), ("rnn", True), ("bag", False)])
-def test_who_sees_the_order_of_words_understands_not(reviews, tmp_path, network, learns):
+def test_who_sees_the_order_of_words_knows_what_is_meant(reviews, tmp_path, network, learns):
     task = small(reviews, network=network)
-    recipe = replace(task.recipe(), epochs=12, batch_size=20, lr=1e-2, workers=0, weight_decay=0.0)
+    recipe = replace(task.recipe(), epochs=10, batch_size=20, lr=2e-2, workers=0, weight_decay=0.0)
     run = Run.begin(tmp_path / "run", task, recipe, CPU)
     fit(task, recipe, run, CPU)
     found = evaluate(task, run.network(), "test", recipe, CPU, keep_worst=3)
     assert (found.scores["accuracy"] > 0.9) == learns
     assert Run(run.folder).task() == task
-    [answer] = task.predict(torch.tensor([[0.2, 0.8]]), None, Decoding())
+    [answer] = task.predict(torch.tensor([[0.2, 0.8]]), task.encode_inputs([Text("x")]), Decoding())
     assert answer == {"class": "good", "probability": 0.8, "top": [["good", 0.8], ["bad", 0.2]]}
 
 

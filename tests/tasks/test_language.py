@@ -199,7 +199,7 @@ def test_unseen_characters_are_mapped_or_refused_as_chosen(tmp_path):
     (tmp_path / "a.txt").write_text("abc" * 60 + "xyz" * 7)  # the last tenth is new
     mapped = small(tmp_path / "a.txt")
     assert mapped.known.vocabulary.decode(mapped.examples("valid").ids.tolist()) == "�" * 21
-    with pytest.raises(DataError, match="'x'.*--unseen map"):
+    with pytest.raises(DataError, match=r"'x'.*--unseen map"):
         small(tmp_path / "a.txt", unseen="refuse")
 
 

@@ -143,6 +143,18 @@ def test_learns_the_discs_and_says_so_in_files(task: Segment, tmp_path: Path) ->
     assert masks.Legend(task.known.names).read(saved) == labels
 
 
+@pytest.mark.parametrize("network", ["deconvnet_small", "multiscale", "recurrent"])
+def test_networks_without_a_trunk(task: Segment, network: str) -> None:
+    chosen = replace(task, network=network)
+    net = chosen.build()
+    inputs, targets = task.batch(task.examples("train"), [0, 1], None)
+    chosen.loss(net, inputs, targets, None).values["pixels"].backward()
+    outputs, _ = chosen.outputs(net.eval(), inputs, None)
+    assert outputs.shape == (2, 2, 64, 80)
+    with pytest.raises(UsageError, match=f"{network} has no trunk that was published"):
+        replace(chosen, start_from="imagenet").adapt()
+
+
 def test_what_cannot_be_done_is_said(data: Path, task: Segment) -> None:
     with pytest.raises(UsageError, match="did you mean fcn8s"):
         Segment(data=str(data), network="fcn8", trunk=TRUNK).adapt()

@@ -53,7 +53,8 @@ def test_words_get_the_tag_they_have_in_their_sentence(file, tmp_path, choices):
 
 
 @pytest.mark.parametrize(
-    "choices", [{"reads": "both"}, {"reads": "forward"}, {"reads": "dnn"}]
+    "choices",
+    [{"reads": "both"}, {"reads": "forward"}, {"reads": "dnn"}]
     + [{"reads": "ahead", "ahead": a, "chunk": c} for a, c in ((0, 1), (2, 1), (1, 3))],
 )
 def test_a_stream_says_what_predict_says(file, choices):

@@ -52,7 +52,7 @@ def test_a_small_language_is_learnt(pairs, tmp_path, choices):
     with torch.no_grad():
         [answer] = task.predict(task.outputs(net, inputs, None)[0], inputs, Decoding())
     assert answer["translation"] == "two red cat"
-    assert task.draw(Text("x"), answer) == "two red cat"
+    assert task.line(answer) == "two red cat"
     assert len(answer["attention"]) == len(answer["written"])
     assert all(len(row) == len(answer["read"]) and abs(sum(row) - 1) < 1e-2 for row in answer["attention"])
     json.dumps(answer)

@@ -1,7 +1,7 @@
 """Anchors: boxes of a few sizes and shapes at every position of a map, which a network is asked to change into objects.
 
-Ren et al. 2015, "Faster R-CNN" (arXiv:1506.01497), section 3.1.1; shapes fitted to the data as in Redmon & Farhadi 2017,
-"YOLO9000" (arXiv:1612.08242), section 2.
+Ren et al. 2015, "Faster R-CNN" (arXiv:1506.01497), section 3.1.1; shapes fitted to the data as in Redmon & Farhadi
+2017, "YOLO9000" (arXiv:1612.08242), section 2.
 """
 
 from collections.abc import Sequence

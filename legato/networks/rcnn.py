@@ -1,0 +1,200 @@
+"""R-CNN (Girshick et al. 2014, "Rich feature hierarchies", arXiv:1311.2524): each proposal, warped, through a network.
+
+In three steps, as published: the network is fine-tuned to tell warped regions apart (section 2.3); then a linear SVM a
+class decides on its features, learnt from true boxes and hard negatives; and a ridge regression moves the boxes
+(appendix C). The last two come after training, in `finish`; until then the network's own scores decide.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from legato.layers.regions import clip, decode, encode, iou, nms, roi_align
+from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_outlined
+from legato.layers.regions.proposals import selective_search
+from legato.layers.stages import stages
+from legato.networks.detector import SURE, Detector, Parts, enter
+from legato.networks.faster_rcnn import Boxes, best_overlap, sampled, small
+from legato.networks.trunk import Trunk
+from legato.recipe import Recipe
+
+SIDE, CONTEXT = 112, 8  # of a warped region, and of what is seen around it, pixels; 227 and 16 in the paper
+FEATURES = 256
+TOGETHER = 256  # regions that go through the network at once
+TUNE = Recipe(epochs=12, batch_size=4, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05, clip_norm=10)
+
+
+class RCNN(nn.Module):
+    """Warped regions (r, c, 112, 112) → features (r, 256); on them hang classes, SVMs and moves of the box."""
+
+    fitted: Tensor
+
+    def __init__(self, trunk: Trunk, classes: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.describe = stages(
+            even=nn.GroupNorm(1, trunk.channels[0]),
+            pool=nn.AdaptiveMaxPool2d(3),
+            flat=nn.Flatten(),
+            fc7=nn.Linear(9 * trunk.channels[0], FEATURES), relu7=nn.ReLU(),
+        )  # fmt: skip
+        self.classify = small(nn.Linear(FEATURES, classes + 1))
+        self.svm, self.move = nn.Linear(FEATURES, classes), nn.Linear(FEATURES, 4 * classes)
+        for layer in (self.svm, self.move):  # fitted by `finish`, not trained
+            layer.requires_grad_(False)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("fitted", torch.zeros(()))
+
+    def forward(self, warped: Float[Tensor, "r c s s"]) -> Float[Tensor, "r f"]:
+        return self.describe(self.trunk(warped)[-1]).float()
+
+    def features(self, canvas: Canvas, regions: Sequence[Boxes]) -> Float[Tensor, "r f"]:
+        """Of the regions of all pictures, one picture after another."""
+        parts = [self(part) for part in warp(canvas, regions).split(TOGETHER)]
+        return torch.cat([*parts, canvas.pixels.new_zeros(0, FEATURES)])
+
+
+def rcnn(parts: Parts) -> RCNN:
+    return RCNN(parts.trunk([16]), parts.classes)
+
+
+def warp(canvas: Canvas, regions: Sequence[Boxes]) -> Float[Tensor, "r c s s"]:
+    """Each region, whatever its shape, stretched to a square, with 8 pixels of context around it (appendix A).
+
+    What lies beside the picture is black.
+    """
+    counts = torch.tensor([len(r) for r in regions])
+    boxes = torch.cat(list(regions))
+    margin = (boxes[:, 2:] - boxes[:, :2]) * CONTEXT / (SIDE - 2 * CONTEXT)
+    wide = torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], dim=1)
+    picture = torch.repeat_interleave(counts).to(boxes.device)
+    return roi_align(canvas.pixels, wide, picture, SIDE, stride=1, samples=1)
+
+
+def loss(net: RCNN, canvas: Canvas, truths: Sequence[Truth]) -> dict[str, Tensor]:
+    """Fine-tuning: 32 regions a picture, a quarter of them at least half on an object, told apart by cross-entropy."""
+    regions = [
+        sampled(torch.cat([proposed, truth.boxes[truth.sure]]), truth, 32, 0.25)
+        for proposed, truth in zip(canvas.regions, truths)
+    ]
+    labels = torch.cat([label_of(boxes, truth, 0.5) for boxes, truth in zip(regions, truths)])
+    return {"classes": F.cross_entropy(net.classify(net.features(canvas, regions)).float(), labels, ignore_index=-1)}
+
+
+def label_of(boxes: Boxes, truth: Truth, least: float) -> Int64[Tensor, "_r"]:
+    """The class of each region that overlaps an object by so much, from 1; else 0, or −1 on something unsure."""
+    overlap, which = best_overlap(boxes, truth)
+    if not len(truth.boxes):
+        return which
+    return torch.where(overlap >= least, torch.where(truth.sure[which], truth.labels[which] + 1, -1), 0)
+
+
+# after training
+class Seen:
+    """Features of the training pictures as far as needed: of true boxes, of nothing, of nearly right boxes."""
+
+    def __init__(self, classes: int) -> None:
+        self.objects: list[list[np.ndarray]] = [[] for _ in range(classes)]
+        self.nothing: list[list[np.ndarray]] = [[] for _ in range(classes)]
+        self.near: list[list[np.ndarray]] = [[] for _ in range(classes)]
+        self.moves: list[list[np.ndarray]] = [[] for _ in range(classes)]
+
+
+@torch.no_grad()
+def finish(net: RCNN, pictures: Iterable[tuple[Canvas, Sequence[Truth]]]) -> RCNN:
+    """An SVM and a regression for each class, from one pass over the training pictures.
+
+    Positive are true boxes, negative regions that overlap none of the class by 0.3 (section 2.3); moves are learnt from
+    regions that overlap one by 0.6 (appendix C). scikit-learn fits both.
+    """
+    net.eval()
+    seen = Seen(net.svm.out_features)
+    for canvas, truths in pictures:
+        for i, truth in enumerate(truths):
+            note(net, seen, canvas, canvas.regions[i], truth)
+    for k in range(net.svm.out_features):
+        if seen.objects[k] and seen.nothing[k]:
+            fit_svm(net, k, np.concatenate(seen.objects[k]), np.concatenate(seen.nothing[k]))
+        if seen.near[k]:
+            fit_moves(net, k, np.concatenate(seen.near[k]), np.concatenate(seen.moves[k]))
+    net.fitted.fill_(1)
+    return net
+
+
+def note(net: RCNN, seen: Seen, canvas: Canvas, proposed: Boxes, truth: Truth) -> None:
+    """What one picture teaches about each class."""
+    boxes = torch.cat([truth.boxes, proposed])
+    features = net.features(canvas, [boxes]).cpu().numpy()
+    overlap = iou(boxes, truth.boxes)
+    for k in range(len(seen.objects)):
+        own = ((truth.labels == k) & truth.sure).nonzero().squeeze(1)
+        best = overlap[:, truth.labels == k].amax(dim=1) if (truth.labels == k).any() else boxes.new_zeros(len(boxes))
+        seen.objects[k].append(features[own.cpu().numpy()])
+        seen.nothing[k].append(features[(best < 0.3).cpu().numpy()])
+        if len(own):
+            share, which = overlap[:, own].max(dim=1)
+            near = (share >= 0.6).nonzero().squeeze(1)
+            seen.near[k].append(features[near.cpu().numpy()])
+            seen.moves[k].append(encode(boxes[near], truth.boxes[own[which[near]]]).cpu().numpy())
+
+
+def fit_svm(net: RCNN, k: int, objects: np.ndarray, nothing: np.ndarray, rounds: int = 3, keep: int = 4000) -> None:
+    """Hard negative mining (Felzenszwalb et al. 2010): fit, look for what is wrong among all, fit with that again.
+
+    The margin is then brought to a probability (Platt 1999), so that classes can be compared and a threshold chosen.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    chosen = nothing[np.random.default_rng(k).permutation(len(nothing))[:keep]]
+    scale = 1 / max(1e-6, float(np.linalg.norm(objects, axis=1).mean()))
+    svm = LinearSVC(C=1.0, class_weight="balanced", max_iter=5000, random_state=0)
+    for _ in range(rounds):
+        known = np.concatenate([objects, chosen]) * scale
+        label = np.arange(len(known)) < len(objects)
+        svm.fit(known, label)
+        margin = svm.decision_function(nothing * scale)
+        hard = np.argsort(-margin, kind="stable")[: keep // 2]
+        chosen = np.unique(
+            np.concatenate([chosen[svm.decision_function(chosen * scale) > -1.2], nothing[hard]]), axis=0
+        )
+    margins = svm.decision_function(np.concatenate([objects, nothing]) * scale)[:, None]
+    platt = LogisticRegression().fit(margins, np.arange(len(margins)) < len(objects))
+    a, b = float(platt.coef_[0, 0]), float(platt.intercept_[0])
+    net.svm.weight[k] = torch.from_numpy(a * scale * svm.coef_[0]).float()
+    net.svm.bias[k] = a * float(svm.intercept_[0]) + b
+
+
+def fit_moves(net: RCNN, k: int, features: np.ndarray, moves: np.ndarray) -> None:
+    """Equation 5 of appendix C, λ = 1000, as published."""
+    from sklearn.linear_model import Ridge
+
+    ridge = Ridge(alpha=1000.0).fit(features, moves)
+    net.move.weight[4 * k : 4 * k + 4] = torch.from_numpy(ridge.coef_).float()
+    net.move.bias[4 * k : 4 * k + 4] = torch.from_numpy(ridge.intercept_).float()
+
+
+# what was found
+def detect(net: RCNN, canvas: Canvas) -> list[Detections]:
+    """Scores of every region and class, boxes moved, repetitions within a class gone (at 0.3, as published)."""
+    features = net.features(canvas, canvas.regions)
+    fitted = bool(net.fitted)
+    sure = net.svm(features).sigmoid() if fitted else net.classify(features).float().softmax(dim=1)[:, 1:]
+    counts = [len(r) for r in canvas.regions]
+    moves = net.move(features).unflatten(1, (-1, 4)).split(counts)
+    answers = []
+    for boxes, scores, change, size in zip(canvas.regions, sure.float().split(counts), moves, canvas.sizes):
+        region, label = (scores > SURE).nonzero().unbind(1)
+        moved = clip(decode(boxes[region], change[region, label].float()), *size.tolist())
+        score = scores[region, label]
+        kept = nms(moved, score, 0.3, label, most=MOST)
+        answers.append(Detections(moved[kept], label[kept], score[kept], none_outlined(boxes.device)))
+    return answers
+
+
+enter(Detector("rcnn", "arXiv:1311.2524", rcnn, loss, detect, propose=selective_search, finish=finish, recipe=TUNE))

@@ -1,0 +1,59 @@
+"""legato sample: text on the terminal, as it is written."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from legato import cli
+from legato.cli import sample
+from legato.device import Device
+from legato.errors import UsageError
+from legato.run import Run
+from legato.tasks.language import Language
+from legato.training import fit
+from tests.toy import Toy
+
+CPU = Device("cpu", "fp32", 1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "a.txt").write_text("abc " * 60)
+    task = Language(str(folder / "a.txt"), width=16, depth=1, window=8).adapt()
+    recipe = replace(task.recipe(), epochs=8, batch_size=4, lr=3e-2, workers=0)
+    run = Run.begin(folder / "run", task, recipe, CPU)
+    fit(task, recipe, run, CPU)
+    return str(run.folder)
+
+
+def test_the_text_follows_its_prompt(run, capsys):
+    sample.main([run, "--prompt", "abc ab", "--length", "6", "--temperature", "0", "--device", "cpu"])
+    assert capsys.readouterr().out == "abc abc abc \n"
+
+
+def test_a_seed_is_a_text_and_json_is_one_object(run, capsys):
+    written = []
+    for seed in ("1", "1"):
+        sample.main([run, "--length", "20", "--temperature", "3", "--seed", seed, "--json", "--device", "cpu"])
+        written.append(json.loads(capsys.readouterr().out)["text"])
+    assert written[0] == written[1]
+    assert len(written[0]) == 20
+
+
+def test_a_wrong_choice_or_run_is_one_line(run, tmp_path):
+    with pytest.raises(UsageError, match="--top-p 2"):
+        sample.main([run, "--top-p", "2"])
+    with pytest.raises(UsageError, match="did you mean --temperature"):
+        sample.main([run, "--temprature", "2"])
+    task = Toy()
+    other = Run.begin(tmp_path / "toy", task, task.recipe(), CPU)
+    other.keep_best(task.build().state_dict())
+    with pytest.raises(UsageError, match="is a toy, which does not write"):
+        sample.main([str(other.folder)])
+
+
+@pytest.mark.skipif("sample" not in cli.VERBS, reason="the verb is not in the dispatcher yet")
+def test_the_verb_is_there(run, capsys):
+    assert cli.main(["sample", run, "--length", "3", "--device", "cpu"]) == 0
