@@ -40,7 +40,7 @@ FIVE = (0, 1, 2, 3, 4)
 IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
 PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 SKY = "--folds 5 --epochs 20 --augmentation flip,rotate180"  # no up and down in the sky
-DEPTH = "{data}/cifar10_small --epochs 20 --network"
+DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
     Row("mnist-quicknet", "MNIST, quicknet: 99 % after seconds", "{data}/mnist --network quicknet", 1, seeds=THREE),
     Row("mnist-lenet5", "MNIST, LeNet-5 as by default", "{data}/mnist --network lenet5", 5, "errors", THREE),
@@ -61,7 +61,7 @@ ROWS = [
     ),
     *(
         Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
-        for n, minutes in (("plain20", 4), ("plain56", 12), ("resnet20", 4), ("resnet56", 12))
+        for n, minutes in (("plain20", 2), ("plain56", 5), ("resnet20", 2), ("resnet56", 5))
     ),
 ]
 

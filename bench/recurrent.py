@@ -1,8 +1,8 @@
-"""Recurrent training and sampling beside torch's own, in one run: `python bench/recurrent.py [--threads 1] [--quick]`.
+"""Recurrent training and sampling beside torch's own, in one run: `python -m bench.recurrent [--threads 1] [--quick]`.
 
 Every row of a table is measured in turn, round after round, and the medians are compared, so that what else the machine
-does hits all alike. With one thread the measure is CPU time of this process, which waiting does not change; with more it
-is wall time, and rounds in which others used more than 6 % of the machine are left out (`busy` says when too few remain).
+does hits all alike. With one thread the measure is CPU time of this process, which waiting does not change; with more
+it is wall time, and rounds in which others used more than 6 % of the machine are left out (`busy`: too few remain).
 A step is forward, backward and Adam on embedding → stack → linear → cross entropy, random letters, vocabulary of 65.
 """
 
@@ -11,12 +11,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.timing import busy
 from legato.recurrent.cells import CELLS, LSTM, Cell
 from legato.recurrent.generate import Sampler
 from legato.recurrent.scan import Lookup
@@ -66,20 +66,14 @@ def sampling(sampler: Sampler, rows: int, letters: int) -> Job:
     return lambda: sampler(prompt, uniforms)
 
 
-def busy_seconds() -> float:
-    """CPU seconds that all processes together have used."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-    return sum(int(fields[k]) for k in (0, 1, 2, 5, 6, 7)) / os.sysconf("SC_CLK_TCK")
-
-
 def measured(job: Job) -> tuple[float, float]:
     """Seconds, and the share of the machine that others used meanwhile."""
-    busy, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+    before, own, start = busy(), time.process_time(), time.perf_counter()
     job()
     wall, own = time.perf_counter() - start, time.process_time() - own
     if torch.get_num_threads() == 1:
         return own, 0.0
-    return wall, max(0.0, busy_seconds() - busy - own) / (wall * (os.cpu_count() or 1))
+    return wall, max(0.0, busy() - before - own) / (wall * (os.cpu_count() or 1))
 
 
 def race(title: str, jobs: dict[str, Job], rounds: int, work: float, unit: str) -> None:

@@ -27,7 +27,9 @@ class Row(NamedTuple):
     lecture: str
     kind: str  # what it becomes when it works: reproduced, computed, quoted
     what: str
-    evidence: str  # besides tests/ledger, parted by spaces: `tests/file.py::test_name`, `results:row` of docs/results.md
+    evidence: (
+        str  # besides tests/ledger, parted by spaces: `tests/file.py::test_name`, `results:row` of docs/results.md
+    )
     command: str  # what to type; shown, and no evidence
     missing: str  # what the row asks for and has no test yet
 
@@ -61,7 +63,9 @@ def proofs(row: Row) -> list[str]:
     shown = [f"[{Path(file).name}](../{file}): {found.count(file)}" for file in dict.fromkeys(found)]
     for proof in row.evidence.split():
         if proof.startswith("results:"):
-            shown += ["[results](results.md): " + name] if (name := proof.removeprefix("results:")) in measured() else []
+            shown += (
+                ["[results](results.md): " + name] if (name := proof.removeprefix("results:")) in measured() else []
+            )
         else:
             file, _, name = proof.partition("::")
             shown += [f"[{Path(file).name}](../{file}): `{name}`"] if defines(ROOT / file, name) else []
@@ -97,9 +101,10 @@ def ledger(text: str) -> str:
 def networks() -> str:
     """A page of all that is registered."""
     head = (
-        "# Networks\n\nAll networks that are chosen by name, as `legato list networks` has them; `docs/build.py` writes this page.\n"
-        "`params` is the paper's number, or the counted one where the paper gives none, for the classes of the paper; a\n"
-        "test counts it. `size` is the side of the picture the network was drawn for; without one, it is built for any.\n\n"
+        "# Networks\n\n"
+        "All networks that are chosen by name, as `legato list networks` has them; `docs/build.py` writes this page.\n"
+        "`params` is the paper's number, or the counted one where the paper gives none, for the classes of the paper;\n"
+        "a test counts it. `size` is the side of the picture the network was drawn for; without one, any will do.\n\n"
         "| name | params | size | paper | what |\n|---|--:|--:|---|---|\n"
     )
     table = (

@@ -29,12 +29,11 @@ def main() -> None:
     x = run.task.encode_inputs([image])
     evidence = lambda x: run.task.evidence(run.task.outputs(run.network, x, None)[0], answer["class"])
     lost = occlusion(evidence, x, patch=6, stride=1)[2:26:3, 2:26:3]
-    print(
-        f"a {run.task.learnt.names[truth]} read as {answer['class']} ({answer['probability']:.1%}); right: the pixels it rests on"
-    )
+    said = f"{answer['class']} ({answer['probability']:.1%})"
+    print(f"a {run.task.names[truth]} read as {said}; at the right, the pixels that answer rests on:")
     for left, right in zip(on_screen(image.pixels[0].float()), on_screen(lost)):
         print(f"  {left}    {right}")
-    print(f"\nreport: {FOLDER / 'report.html'}    next: legato predict {FOLDER} FILE, legato describe lenet5")
+    print(f"\nreport: {FOLDER / 'report.html'}\nnext:   legato predict {FOLDER} FILE, legato describe lenet5")
 
 
 if __name__ == "__main__":

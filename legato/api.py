@@ -17,6 +17,9 @@ from legato.device import Device, choose, use
 from legato.draws import Draws
 from legato.errors import DataError, LegatoError, UsageError, nearest
 from legato.estimate import estimate
+from legato.networks import registry
+from legato.networks.describe import Column, Row, lecture_table
+from legato.networks.describe import describe as stages_of
 from legato.progress import Progress
 from legato.recipe import Recipe
 from legato.run import Run, write_text
@@ -41,7 +44,7 @@ class Trained:
         """An answer for each file."""
         return [answer for _, answer in self.answers([str(s) for s in sources], Decoding(top))]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def answers(self, sources: Sequence[str], how: Decoding, batch_size: int = 32) -> Iterator[tuple[Any, Any]]:
         """(input, answer) for each source, in order; a broken one gives its DataError in place of both."""
         for first in range(0, len(sources), batch_size):
@@ -190,7 +193,7 @@ def load(folder: str | Path, device: str = "auto") -> Trained:
     return Trained(Run(folder), device)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     runs: Sequence[str | Path],
     split: Split = "test",
@@ -265,17 +268,26 @@ def compare(folder: str | Path = "runs") -> list[dict[str, Any]]:
     return rows
 
 
-def describe(name: str, classes: int = 0, channels: int = 3, size: int = 0) -> Any:
+def describe(name: str, classes: int = 0, channels: int = 0, size: int = 0) -> list[Row]:
     """The stages of a registered network, a pattern or a run: shapes, parameters, activations, multiply-adds, …"""
-    from legato.networks import registry
-    from legato.networks.describe import describe as table
+    return stages_of(*named(name, classes, channels, size))
 
+
+def describe_for_lecture(name: str, classes: int = 0, channels: int = 0, size: int = 0) -> list[Column]:
+    """The layers of a network, with parameters without biases and activations as lecture 001 lists them of VGG."""
+    net, (c, h, w) = named(name, classes, channels, size)
+    return lecture_table(net, (c, h, w))
+
+
+def named(name: str, classes: int, channels: int, size: int) -> tuple[nn.Module, tuple[int, ...]]:
+    """The network of this name, or of this run, and the shape of its pictures; 0 is what it was published with."""
     if Path(name, "run.json").is_file():
         task = Run(name).task()
-        return table(task.build(), task.input_shape)
+        return task.build(), task.input_shape
     entry = registry.lookup(name)
-    channels, size = channels or entry.channels, size or entry.size
-    return table(registry.build(name, classes or entry.classes, channels, size), (channels, size, size))
+    channels, size = channels or entry.channels, size or entry.size or 28
+    with torch.device("meta"):  # shapes need no numbers
+        return registry.build(name, classes or entry.classes, channels, size), (channels, size, size)
 
 
 def detect_task(data: str) -> str:

@@ -195,7 +195,7 @@ class Evaluation(NamedTuple):
     worst: list[tuple[float, int]]  # (badness, index of the example), worst first
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     task: Task[Any, Any, Any],
     net: nn.Module,

@@ -38,9 +38,19 @@ def main(args: list[str]) -> None:
         show.as_json({"name": options.name, "params": total, "stages": [to_json(row) for row in rows]})
         return
     show.table([readable(row) for row in rows], options.name)
+    if options.name.startswith("vgg"):
+        lecture(options)
     macs, bytes_ = sum(row.macs for row in rows), 4 * sum(row.activations for row in rows)
     print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.1f} MB of activations a picture in float32")
 
 
 def readable(row: Row) -> dict[str, object]:
     return {k: " × ".join(map(str, v)) if isinstance(v, list) else v for k, v in to_json(row).items()}
+
+
+def lecture(options: Describe) -> None:
+    """Layers, parameters without biases, and activations, as lecture 001 prints them."""
+    columns = api.describe_for_lecture(options.name, options.classes, options.channels, options.size)
+    rows = [{"layer": c.name, "parameters": c.weights_printed, "activations": c.activations_printed} for c in columns]
+    print()
+    show.table(rows, "as the lecture prints it")

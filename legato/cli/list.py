@@ -1,4 +1,4 @@
-"""legato list networks | tasks | formats."""
+"""legato list networks | tasks | cells | formats."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,15 +12,15 @@ from legato.cli import arguments, show
 class List:
     """What there is."""
 
-    what: tyro.conf.Positional[Literal["networks", "tasks", "formats"]] = "networks"
-    """networks, tasks or formats."""
+    what: tyro.conf.Positional[Literal["networks", "tasks", "cells", "formats"]] = "networks"
+    """networks, tasks, cells or formats."""
     json: bool = False
     """Print JSON, and nothing else, on stdout."""
 
 
 def main(args: list[str]) -> None:
     options = arguments.parse(List, args, "list")
-    rows = {"networks": networks, "tasks": tasks, "formats": formats}[options.what]()
+    rows = {"networks": networks, "tasks": tasks, "cells": cells, "formats": formats}[options.what]()
     show.as_json(rows) if options.json else show.table(rows)
 
 
@@ -38,6 +38,12 @@ def tasks() -> list[dict[str, object]]:
         {"name": n, "takes": " + ".join(t.__name__ for t in k.takes), "what": (k.__doc__ or "").split("\n")[0]}
         for n, k in TASKS.items()
     ]
+
+
+def cells() -> list[dict[str, object]]:
+    from legato.recurrent.cells import CELLS
+
+    return [{"name": n, "state": c.memories, "sees": str(c.sees)} for n, c in sorted(CELLS.items())]
 
 
 def formats() -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ def tally(probabilities: Float[Tensor, "b k"], targets: Int[Tensor, "b"]) -> dic
     """Sums that add up over batches: the confusion matrix (true row, predicted column), hits among the first five,
     log loss, and by confidence: how many, how confident, how many right (Guo et al. 2017, section 2).
     """
-    b, k = probabilities.shape
+    k = probabilities.shape[1]
     confidence, predicted = probabilities.max(dim=1)
     right = predicted == targets
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
@@ -30,7 +30,7 @@ def scores(tally: dict[str, Tensor]) -> dict[str, float]:
     """accuracy, errors, count, top5, log_loss (nats an example), calibration_error (Guo et al. 2017, eq. 3)."""
     confusion = tally["confusion"]
     count, right = int(confusion.sum()), int(confusion.trace())
-    many, confident, hits = tally["calibration"]
+    _, confident, hits = tally["calibration"]
     return {
         "accuracy": right / max(1, count),
         "errors": count - right,

@@ -41,7 +41,7 @@ def near(mask: Bool[Tensor, "b h w"], slack: int) -> Bool[Tensor, "b h w"]:
 
 
 def scores(tally: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, float]:
-    """mean_iou over the classes that occur (Long et al. 2015, section 5), pixel_accuracy, mean_accuracy, iou/name of each.
+    """mean_iou over the classes that occur (Long et al. 2015, section 5), pixel_accuracy, mean_accuracy, iou/name.
 
     With two classes also precision, recall and F1 of the second one, relaxed ones beside them.
     """
@@ -57,8 +57,8 @@ def scores(tally: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, float]
     }
     if "relaxed" in tally:
         exact = torch.stack([right[1], said[1], right[1], true[1]])
-        found |= {name: value for name, value in zip(("precision", "recall", "f1"), prf(exact))}
-        found |= {f"relaxed_{name}": value for name, value in zip(("precision", "recall", "f1"), prf(tally["relaxed"]))}
+        found |= dict(zip(("precision", "recall", "f1"), prf(exact)))
+        found |= dict(zip(("relaxed_precision", "relaxed_recall", "relaxed_f1"), prf(tally["relaxed"])))
     return found
 
 

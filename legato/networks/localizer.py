@@ -29,9 +29,8 @@ class Localizer(nn.Module):
             flat=nn.Flatten(),
             hidden=nn.Linear(REDUCED * side**2, WIDTH),
             relu=nn.ReLU(),
-            dropout=nn.Dropout(0.5),
         )
-        self.what = nn.Linear(WIDTH, classes)
+        self.what = nn.Sequential(nn.Dropout(0.5), nn.Linear(WIDTH, classes))  # a box is too exact to drop half of it
         self.where = nn.Linear(WIDTH, 4)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b 4"]]:

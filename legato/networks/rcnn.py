@@ -24,6 +24,7 @@ from legato.recipe import Recipe
 
 SIDE, CONTEXT = 112, 8  # of a warped region, and of what is seen around it, pixels; 227 and 16 in the paper
 FEATURES = 256
+NEVER = -20.0  # logit of a class without examples
 TOGETHER = 256  # regions that go through the network at once
 TUNE = Recipe(epochs=12, batch_size=4, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05, clip_norm=10)
 
@@ -118,12 +119,19 @@ def finish(net: RCNN, pictures: Iterable[tuple[Canvas, Sequence[Truth]]]) -> RCN
         for i, truth in enumerate(truths):
             note(net, seen, canvas, canvas.regions[i], truth)
     for k in range(net.svm.out_features):
-        if seen.objects[k] and seen.nothing[k]:
-            fit_svm(net, k, np.concatenate(seen.objects[k]), np.concatenate(seen.nothing[k]))
-        if seen.near[k]:
-            fit_moves(net, k, np.concatenate(seen.near[k]), np.concatenate(seen.moves[k]))
+        objects, nothing, near = (together(rows[k]) for rows in (seen.objects, seen.nothing, seen.near))
+        if len(objects) and len(nothing):
+            fit_svm(net, k, objects, nothing)
+        else:
+            net.svm.bias[k] = NEVER
+        if len(near):
+            fit_moves(net, k, near, together(seen.moves[k]))
     net.fitted.fill_(1)
     return net
+
+
+def together(rows: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(rows) if rows else np.zeros((0, FEATURES), np.float32)
 
 
 def note(net: RCNN, seen: Seen, canvas: Canvas, proposed: Boxes, truth: Truth) -> None:

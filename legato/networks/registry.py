@@ -6,7 +6,6 @@ dictates and no more, `(classes, channels)`; where weights belong to pixels, as 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
 
@@ -87,9 +86,18 @@ def lookup(name: str) -> Entry:
     if name in NETWORKS:
         return NETWORKS[name]
     if is_pattern(name):
-        parse(name)  # complain now
-        return Entry(name, partial(pattern, name), "lecture 004", 0, 0)
+        return described(name)
     raise UsageError(f"no network called {name!r}{nearest(name, NETWORKS)}")
+
+
+def described(spec: str) -> Entry:
+    parse(spec)  # complain now rather than when it is built
+
+    def build(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequential:
+        """The network that this pattern describes."""
+        return pattern(spec, classes, channels, size)
+
+    return Entry(spec, build, "lecture 004", 0, 0)
 
 
 def build(name: str, classes: int, channels: int, size: int) -> nn.Module:

@@ -1,6 +1,7 @@
 """Detection as classification: any classifier, slid over the picture at several scales.
 
-Sermanet et al. 2014, "OverFeat" (arXiv:1312.6229). Made convolutional, the classifier judges all windows of a scale in one pass; overlapping answers are then suppressed.
+Sermanet et al. 2014, "OverFeat" (arXiv:1312.6229). Made convolutional, the classifier judges all windows of a scale in
+one pass; overlapping answers are then suppressed.
 """
 
 from collections.abc import Sequence

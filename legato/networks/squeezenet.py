@@ -78,7 +78,7 @@ def halve() -> nn.MaxPool2d:
 
 
 def last(layer: ConvRelu) -> ConvRelu:
-    """As the authors draw its weights, N(0, 0.01): features are large, and a class rectified to 0 everywhere stays there."""
+    """Its weights as the authors draw them, N(0, 0.01): features are large, and a class rectified to 0 stays there."""
     nn.init.normal_(layer.conv.weight, std=0.01)
     assert layer.conv.bias is not None
     nn.init.zeros_(layer.conv.bias)

@@ -96,10 +96,10 @@ def published(network: str, where: str = "imagenet") -> Published:
 
     Raises UsageError if there are none, DataError if the file belongs to another network, LegatoError offline.
     """
-    entry = lookup(network)
+    file = fetched(network) if where == "imagenet" else Path(where).expanduser()
     with torch.device("meta"):
-        net = entry.build()
-    return translated(fetched(network) if where == "imagenet" else Path(where).expanduser(), net)
+        net = lookup(network).build()
+    return translated(file, net)
 
 
 def load_published(net: nn.Module, name_or_file: str) -> Loading:
@@ -269,10 +269,10 @@ def fetched(network: str) -> Path:
 
 def download(url: str, file: Path, sha256: str) -> None:
     """Fetch a file whose hash begins with these digits; it is there whole or not at all. Raises LegatoError offline."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{os.getpid()}.part")
     digest = hashlib.sha256()
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(url, timeout=30) as answer, partial.open("wb") as out:
             while chunk := answer.read(1 << 20):
                 digest.update(chunk)

@@ -65,7 +65,7 @@ def timing(trained: Trained) -> Section | None:
     rows: list[tuple[str, Cell]] = [
         ("training, all epochs", lasting(sum(seconds))),
         ("an epoch (median)", lasting(median(seconds))),
-        ("examples or tokens a second (median)", round(median(line["terms_per_second"] for line in clock))),
+        ("examples or tokens a second (median)", round(median(line["examples_per_second"] for line in clock))),
         ("largest memory", f"{memory:.2f} GiB"),
     ]
     return Section(

@@ -115,7 +115,7 @@ class Detect(Task[Image, Any, nn.Module]):
         train, published = found.splits["train"], self.published()
         looked_at = list(range(0, len(train), -(-len(train) // LOOKED_AT)))
         heights, widths = train.sizes[train.rows].T
-        short = int(sorted(map(min, heights.tolist(), widths.tolist()))[len(train) // 2])
+        short = int(sorted(map(min, heights.tolist(), widths.tolist()))[(len(train) - 1) // 2])
         size = self.size or detector.side or min(short, LARGEST)
         mean, sd = (published.mean, published.sd) if published else statistics(train, looked_at)
         learnt = Learnt(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from legato.data.annotated import Annotated
@@ -54,9 +55,7 @@ class Instances(Detect):
     def truth(self, target: Any, down: float, across: float) -> Truth:
         """Outlines as large as the network sees them."""
         height, width = target.bitmaps.shape[1:]
-        bitmaps = target.bitmaps
-        if (down, across) != (1.0, 1.0):
-            bitmaps = resize(bitmaps.byte() * 255, round(height * down), round(width * across)) > 127
+        bitmaps = resized(target.bitmaps, round(height * down), round(width * across))
         return super().truth(target.boxes, down, across)._replace(bitmaps=bitmaps)
 
     def predict(self, outputs: list[Detections], inputs: Canvas, how: Decoding) -> list[dict[str, Any]]:
@@ -80,7 +79,10 @@ class Instances(Detect):
         return picture_of(overlays.instances(input, masks), input.source)
 
 
-def resized(bitmaps: Tensor, height: int, width: int) -> Tensor:
+def resized(bitmaps: Bool[Tensor, "n h w"], height: int, width: int) -> Bool[Tensor, "n {height} {width}"]:
+    """A pixel is in if half of what it shows was."""
     if bitmaps.shape[1:] == (height, width):
         return bitmaps
+    if not len(bitmaps):
+        return bitmaps.new_zeros(0, height, width)
     return resize(bitmaps.byte() * 255, height, width) > 127

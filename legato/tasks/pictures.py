@@ -210,7 +210,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         return f"{self.start_from}: {copy_fitting(net, donor.best(), self.start_from)}"
 
     def recipe(self) -> Recipe:
-        return recommended.recipe(self.network, self.known.size, self.start_from, self.freeze)
+        return recommended.recipe(self.network, self.known.size, self.known.examples[0], self.start_from, self.freeze)
 
     # use
     def read_input(self, source: str) -> Image:

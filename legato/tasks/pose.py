@@ -143,7 +143,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
             first: nn.Module = Regression(with_normalization(classifier, known.mean, known.sd))
         else:
             trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
-            first = Integral(fcn("fcn8s", trunk, joints, known.channels))  # type: ignore[arg-type]
+            first = Integral(fcn("fcn8s", trunk, joints, known.channels))
         return stages(network=DeepPose(first, [Refinement(joints, known.channels) for _ in range(self.refinements)]))
 
     def initialise(self, net: nn.Sequential) -> str:

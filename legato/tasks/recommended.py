@@ -5,7 +5,7 @@ from dataclasses import replace
 from legato.data.examples import PictureSet
 from legato.recipe import Recipe
 
-DIGITS = "rotate15,scale15,shear15,shift2,elastic20"
+DIGITS = "rotate15,scale15,shear15,shift2"
 
 # Chosen on validation data: of MNIST for digits, of 10,000 CIFAR pictures for the others.
 QUICK = Recipe(
@@ -14,10 +14,11 @@ QUICK = Recipe(
 RECIPES = {
     "quicknet": QUICK,
     "digitnet": Recipe(epochs=12, batch_size=128, optimizer="adamw", lr=3e-3, weight_decay=0.05, ema=0.999),
-    "lenet5": Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=3e-3, ema=0.999),
+    "lenet5": Recipe(epochs=25, batch_size=128, optimizer="adamw", lr=3e-3, ema=0.999),
     "lenet5_1998": Recipe(epochs=20, batch_size=128, optimizer="adamw", lr=1e-3),
     "resnet9": replace(QUICK, epochs=20, ema=0.99),
 }
+FEW = 5_000  # examples: more, smaller steps
 DEEP = Recipe(epochs=30, batch_size=128, optimizer="nesterov", lr=0.1, weight_decay=5e-4, warmup=0.15)
 LARGE = replace(DEEP, batch_size=32, lr=0.02)
 PLAIN = Recipe(epochs=20, batch_size=128, optimizer="adamw", lr=1e-3, weight_decay=0.01, clip_norm=1.0)
@@ -43,10 +44,12 @@ def augmentation(found: PictureSet, size: int, network: str) -> str:
     return "flip,shift4,cutout8" if size <= 32 else "flip,crop"
 
 
-def recipe(network: str, size: int, start_from: str, freeze: str) -> Recipe:
-    """For this network at this size; with a frozen trunk only a linear layer is left to learn."""
+def recipe(network: str, size: int, examples: int, start_from: str, freeze: str) -> Recipe:
+    """For this network, size and number of training examples; with a frozen trunk only a linear layer is learnt."""
     if start_from:
         return PROBE if freeze == "trunk" else TUNE
+    if network == "resnet9" and examples < FEW:
+        return replace(RECIPES["resnet9"], batch_size=64, lr=0.1, epochs=40)
     if network in RECIPES:
         return RECIPES[network]
     if network.startswith(WITHOUT_NORM) and "bn" not in network:

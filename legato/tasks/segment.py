@@ -1,6 +1,6 @@
 """What is each pixel?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +31,12 @@ from legato.tasks.tiles import tiled
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
 
-WHOLE = {"deconvnet": deconvnet, "deconvnet_small": deconvnet_small, "multiscale": multiscale, "recurrent": recurrent}
+WHOLE: dict[str, Callable[[int, int], nn.Module]] = {
+    "deconvnet": deconvnet,
+    "deconvnet_small": deconvnet_small,
+    "multiscale": multiscale,
+    "recurrent": recurrent,
+}
 LARGEST_WINDOW = 320  # pixels; larger training pictures are cropped
 LOOKED_AT = 500  # training pictures, for means and the frequency of classes
 
@@ -150,7 +155,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
             whole = WHOLE[self.network](len(known.names), known.channels)
             return stages(normalize=Normalize(known.mean, known.sd), network=whole)
         trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
-        return stages(network=fcn(self.network, trunk, len(known.names), known.channels))  # type: ignore[arg-type]
+        return stages(network=fcn(self.network, trunk, len(known.names), known.channels))
 
     def initialise(self, net: nn.Sequential) -> str:
         return trunks.initialise(net, "network.trunk", self.trunk, self.known.channels, self.start_from)

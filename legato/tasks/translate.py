@@ -200,7 +200,8 @@ class Translate(Task[Text, str, Seq2Seq]):
     def outputs(self, net: Seq2Seq, inputs: Tokens, carry: Any) -> tuple[Outputs, None]:
         """The best sentences that a beam search finds. They are no numbers, and have no mean: there is no ensemble."""
         mask = mask_of(inputs.lengths, len(inputs.ids))
-        found = search(net, inputs.ids, mask, self.known.writes, Beam(beam=self.beam, longest=LONGEST))
+        longest = min(LONGEST, 2 * len(inputs.ids) + 10)
+        found = search(net, inputs.ids, mask, self.known.writes, Beam(beam=self.beam, longest=longest))
         begin = self.known.writes.numbers[BEGIN]
         given = side_by_side([[begin, *hypothesis.ids] for hypothesis in found]).ids.to(inputs.ids.device)
         weights = net(inputs.ids, mask, given)[1]

@@ -1,4 +1,4 @@
-"""The command line as a user types it: verbs, JSON and nothing else on stdout, one line and an exit code for mistakes."""
+"""The command line as a user types it: verbs, JSON and nothing else on stdout, one line and a code for mistakes."""
 
 import json
 import os

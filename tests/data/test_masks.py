@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 import torch
 
-from legato.data import masks
+from legato.data import legends, masks
 from legato.errors import DataError
 from legato.values import VOID, LabelMap
 
@@ -41,7 +41,7 @@ def test_voc_with_its_border(tmp_path: Path) -> None:
         picture(tmp_path / "JPEGImages" / f"{stem}.jpg")
         labels = torch.full((8, 12), 15, dtype=torch.uint8)
         labels[0] = VOID
-        masks.write_mask(tmp_path / "SegmentationClass" / f"{stem}.png", LabelMap(labels, masks.VOC_NAMES))
+        masks.write_mask(tmp_path / "SegmentationClass" / f"{stem}.png", LabelMap(labels, legends.VOC_NAMES))
     lists = tmp_path / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("2007_1\n")
@@ -76,15 +76,15 @@ def test_colours_with_a_legend(tmp_path: Path) -> None:
     (tmp_path / "class_dict.csv").write_text("name,r,g,b\nnight,0,0,0\nmeadow,0,255,0\n")
     with pytest.raises(DataError, match="no training pictures"):
         masks.read(tmp_path, "1/2")  # one picture cannot be dealt into two folds with something left
-    found = masks.Legend(("night", "meadow"), ((0, 0, 0), (0, 255, 0)))
-    assert masks.read_legend(tmp_path / "class_dict.csv") == found
+    found = legends.Legend(("night", "meadow"), ((0, 0, 0), (0, 255, 0)))
+    assert legends.read_legend(tmp_path / "class_dict.csv") == found
     labels = found.read(tmp_path / "train" / "labels" / "a.png").labels
     assert (labels[0, 0], labels[0, 1], labels[0, 7]) == (VOID, 0, 1)
 
 
 def test_camvids_own_legend(tmp_path: Path) -> None:
     (tmp_path / "label_colors.txt").write_text("64 128 64\tAnimal\n192 0 128\tArchway\n")
-    assert masks.read_legend(tmp_path / "label_colors.txt").names == ("Animal", "Archway")
+    assert legends.read_legend(tmp_path / "label_colors.txt").names == ("Animal", "Archway")
 
 
 def test_errors_name_the_file_and_what_to_do(tmp_path: Path) -> None:

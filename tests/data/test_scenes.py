@@ -89,7 +89,7 @@ def test_coco_has_boxes_and_runs(tmp_path: Path) -> None:
 def test_pairs_and_poses(tmp_path: Path) -> None:
     roads = masks.read(scene_files.write("pairs", tmp_path / "a", train=3, valid=1, test=1, size=48))
     assert [len(s) for s in roads.splits.values()] == [3, 1, 1]
-    assert torch.equal(roads.splits["valid"][0][1].labels, scenes.roads(0, 3, 48)[1].labels)
+    assert torch.equal(roads.splits["valid"][0][1].labels, scenes.roads(0, 3, 48, 5)[1].labels)
     root = scene_files.write("lsp", tmp_path / "b", train=3, valid=1, test=1, size=48)
     joints = scipy.io.loadmat(root / "joints.mat")["joints"]
     assert joints.shape == (14, 3, 5)

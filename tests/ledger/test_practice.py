@@ -1,4 +1,4 @@
-"""The lectures' statements about practice: the checklist, features by hand, transfer, ensembles, what won, what is quoted."""
+"""What the lectures say of practice: the checklist, features by hand, transfer, ensembles, what won, what is quoted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -124,7 +124,12 @@ def learnt_subspace(X: Tensor, side: int, code: int, steps: int) -> tuple[nn.Mod
     pictures = X.view(-1, 1, side, side)
     scale = X.square().sum()
     optimizer = torch.optim.LBFGS(
-        weights, max_iter=steps, history_size=20, tolerance_grad=1e-12, tolerance_change=0, line_search_fn="strong_wolfe"
+        weights,
+        max_iter=steps,
+        history_size=20,
+        tolerance_grad=1e-12,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
     )
 
     def loss() -> Tensor:
@@ -164,8 +169,9 @@ def test_F15_a_linear_autoencoder_of_8_finds_the_principal_subspace_of_mnist(rea
 
 def moved(task: Classify, train: Train, **fields: Any) -> dict[str, Tensor]:
     """By how much one step from the same initial weights moves each parameter."""
-    start = train(task, steps=1, lr=0.0, warmup=0.0, **fields).net.state_dict()
-    return {k: v - start[k] for k, v in train(task, steps=1, warmup=0.0, **fields).net.named_parameters()}
+    one = {"steps": 1, "warmup": 0.0} | fields
+    start = train(task, **one | {"lr": 0.0}).net.state_dict()
+    return {name: p.detach() - start[name] for name, p in train(task, **one).net.named_parameters()}
 
 
 def test_F16_weight_decay_shrinks_weights_and_leaves_biases(train):
@@ -223,8 +229,8 @@ def test_F16_class_weights_bring_up_the_rare_class(train, tmp_path):
 
 def test_F16_patience_ends_a_training_that_gets_no_better(train):
     task = classify("conv4-relu-pool-fc")
-    assert len(train(task, epochs=6, lr=0.0).run.metrics()) == 6
-    assert len(train(task, epochs=6, lr=0.0, patience=2).run.metrics()) == 1 + 2
+    assert len(train(task, epochs=4, lr=0.0).run.metrics()) == 4
+    assert len(train(task, epochs=4, lr=0.0, patience=2).run.metrics()) == 1 + 2
 
 
 # --- 004, 000: softmax and the card of class scores
@@ -286,7 +292,7 @@ def test_F18_a_ramp_votes_for_its_direction_whatever_its_contrast(degrees):
 def test_F18_features_by_hand_beside_learnt_ones_on_digits(train):
     task = classify("lenet5", size=28)
     (x, y), (unseen, truth) = whole(task, "train"), whole(task, "test")
-    machine = linear_svm(hog(x, cell=7), y, C=0.01)
+    machine = linear_svm(hog(x, cell=7), y)
     by_hand = float((machine.predict(hog(unseen, cell=7).numpy()) == truth.numpy()).mean())
     learnt = train(task, epochs=6, lr=3e-3, batch_size=64).scores("test")["accuracy"]
     assert by_hand > 0.95
@@ -296,7 +302,7 @@ def test_F18_features_by_hand_beside_learnt_ones_on_digits(train):
 # --- 004: the four knobs of a convolutional network; 001: what pooling is good for
 
 
-@pytest.mark.parametrize(("size", "number", "stride", "pool"), product((3, 5), (4, 16), (1, 2), (2, 4)))
+@pytest.mark.parametrize(("size", "number", "stride", "pool"), [*product((3, 5), (4, 16), (1, 2), (2, 4))])
 def test_C24_filter_size_number_shift_and_pooling_rate_decide_shapes_and_weights(size, number, stride, pool):
     W, C, classes, P = 32, 3, 10, size // 2
     spec = f"conv{number}k{size}s{stride}-relu-pool{pool}-fc"
@@ -321,7 +327,7 @@ def test_C25_pooling_leaves_fewer_parameters_and_a_smaller_gap(train, tmp_path):
     np.savez(data, x_train=canvas[:400], y_train=classes[:400], x_valid=canvas[-600:], y_valid=classes[-600:])
     gap, parameters, valid = [], [], []
     for pool in ("", "pool-"):
-        trained = train(classify(f"conv8-relu-{pool}conv16-relu-{pool}fc", data, size=12), epochs=20)
+        trained = train(classify(f"conv8-relu-{pool}conv16-relu-{pool}fc", data, size=12), epochs=16)
         valid.append(trained.scores("valid")["accuracy"])
         gap.append(trained.scores("train")["accuracy"] - valid[-1])
         parameters.append(sum(p.numel() for p in trained.net.parameters()))
@@ -387,7 +393,7 @@ def six(tmp_path_factory) -> Path:
     """A run that has learnt the digits 0 to 5."""
     folder = tmp_path_factory.mktemp("six")
     task = classify(TRUNK, few(folder / "0-5.npz", range(6), 120))
-    run = Run.begin(folder / "run", task, replace(PLAIN, epochs=5), CPU)
+    run = Run.begin(folder / "run", task, replace(PLAIN, epochs=8), CPU)
     fit(task, run.recipe(), run, CPU)
     return run.folder
 
@@ -395,11 +401,14 @@ def six(tmp_path_factory) -> Path:
 TRUNK = "conv16-bn-relu-conv16-bn-relu-pool-conv32-bn-relu-pool-fc"
 
 
-def few(file: Path, chosen: range, count: int) -> Path:
-    """An archive of `count` training examples of each chosen digit; 50 of each, that are no part of them, to validate."""
+def few(file: Path, chosen: range, count: int, first: int = 0, times: int = 1) -> Path:
+    """An archive of `count` training examples of each chosen digit, from the `first` on, each so many times; and of 50
+    of each, that are no part of them, to validate.
+    """
     pictures, classes = digits()
     rows = [np.flatnonzero(classes == k) for k in chosen]
-    train, valid = (np.concatenate(part) for part in ([r[:count] for r in rows], [r[-50:] for r in rows]))
+    train = np.concatenate([r[first : first + count] for r in rows]).repeat(times)
+    valid = np.concatenate([r[-50:] for r in rows])
     x, y = pictures, classes - chosen.start
     np.savez(file, x_train=x[train], y_train=y[train], x_valid=x[valid], y_valid=y[valid])
     return file
@@ -423,8 +432,7 @@ def test_T1_a_head_alone_is_given_a_larger_rate_than_a_whole_network_that_is_tun
     assert rates[1] < recommended.recipe("resnet18", 224, "", "").lr
 
 
-def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_few_examples(train, six, tmp_path):
-    data = few(tmp_path / "6-9.npz", range(6, 10), 1)
+def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_one_example_each(train, six, tmp_path):
     begin = {"start_from": str(six)}
     ways: dict[str, tuple[dict[str, str], float]] = {
         "from scratch": ({}, 3e-3),
@@ -432,6 +440,37 @@ def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_few_examples(
         "partial": (begin | {"freeze": "conv1,bn1,conv2,bn2"}, 3e-3),
         "full": (begin, 3e-3),
     }
-    table = {how: train(classify(TRUNK, data, **f), epochs=40, lr=lr).scores() for how, (f, lr) in ways.items()}
-    accuracy = {how: scores["accuracy"] for how, scores in table.items()}
-    assert min(accuracy.values()) > 1 / 4, accuracy
+    found: dict[str, list[float]] = {how: [] for how in ways}
+    for which in range(5):  # examples, and so many trainings of each way
+        data = few(tmp_path / f"{which}.npz", range(6, 10), 1, first=which, times=32)
+        for how, (fields, lr) in ways.items():
+            trained = train(classify(TRUNK, data, **fields), epochs=2, batch_size=8, lr=lr, seed=which)
+            found[how].append(trained.scores()["accuracy"])
+    accuracy = {how: float(np.mean(values)) for how, values in found.items()}
+    assert min(accuracy.values()) > 0.5  # a quarter by chance
+    assert accuracy["full"] > accuracy["partial"] - 0.02 > accuracy["from scratch"]
+    assert accuracy["full"] > accuracy["frozen"]
+
+
+# --- the pages
+
+
+def test_X4_nine_questions_have_answers_that_run():
+    text = (ROOT / "docs" / "faq.md").read_text()  # tests/test_docs.py runs them
+    questions = text.split("\n### ")[1:]
+    assert [int(question.partition(".")[0]) for question in questions] == list(range(1, 10))
+    assert all("```python" in question for question in questions)
+
+
+def test_X1_signs_galaxies_and_roads_are_commands():
+    text = (ROOT / "docs" / "ledger.md").read_text()
+    for data in ("gtsrb_small", "galaxies_small", "massachusetts_roads"):
+        assert any(line.startswith("$ legato train ") and data in line for line in text.splitlines())
+
+
+def test_the_ledger_claims_nothing_that_nothing_shows():
+    cells = [line.split(" | ") for line in (ROOT / "docs" / "ledger.md").read_text().splitlines()]
+    claimed = {row[0].removeprefix("| "): row[3] for row in cells if len(row) == 6 and row[0] != "| row"}
+    rows = {row.id: row for row in page.rows()}
+    assert claimed.keys() == rows.keys()
+    assert all(page.proofs(rows[id]) for id, status in claimed.items() if status != "not yet")

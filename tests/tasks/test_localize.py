@@ -15,14 +15,14 @@ from legato.tasks.localize import Localize
 from legato.training import evaluate, fit
 from legato.values import boxes as b
 
-TRUNK = "[conv16-relu-pool]*2-conv32-relu-pool-fc"
+TRUNK = "[conv12-relu-pool]*2-conv24-relu-pool-fc"
 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Localize:
     """Drawn shapes, one a picture."""
-    root = scene_files.write("voc", tmp_path_factory.mktemp("one") / "a", train=120, valid=8, test=24, size=48, most=1)
-    return Localize(data=str(root), trunk=TRUNK, size=48).adapt()
+    root = scene_files.write("voc", tmp_path_factory.mktemp("one") / "a", train=400, valid=24, test=40, size=32, most=1)
+    return Localize(data=str(root), trunk=TRUNK, size=32).adapt()
 
 
 def test_overlap_by_hand() -> None:
@@ -54,14 +54,15 @@ def test_the_loss_is_softmax_and_squared_distance(task: Localize) -> None:
 
 
 def test_learns_what_and_where(task: Localize, tmp_path: Path) -> None:
-    recipe = replace(task.recipe(), epochs=25, lr=3e-3, precision="fp32", workers=0)
+    recipe = replace(task.recipe(), epochs=8, lr=3e-3, precision="fp32", workers=0)
     device = Device(threads=1)
     run = Run.begin(tmp_path / "run", task, recipe, device)
     fit(task, recipe, run, device)
     assert run.task() == task
     scores = evaluate(task, run.network(), "test", recipe, device).scores
-    assert scores["found"] > 0.6
-    assert scores["accuracy"] > 0.4
+    _, truth = task.batch(task.examples("test"), range(len(task.examples("test"))), None)
+    guess = iou(truth.boxes.mean(0).expand_as(truth.boxes), truth.boxes).mean()
+    assert scores["mean_iou"] > guess + 0.08
     image, _ = task.examples("test")[0]
     inputs = task.encode_inputs([image])
     [answer] = task.predict(task.outputs(run.network(), inputs, None)[0], inputs, Decoding())

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from legato.data import masks
+from legato.data import legends
 from legato.device import Device
 from legato.draws import Draws
 from legato.errors import UsageError
@@ -140,7 +140,7 @@ def test_learns_the_discs_and_says_so_in_files(task: Segment, tmp_path: Path) ->
     assert (labels.labels == truth.labels).float().mean() > 0.9
     assert task.draw(image, answer).pixels.shape[2] == 480
     saved = task.save(image, answer, tmp_path / "out")
-    assert masks.Legend(task.known.names).read(saved) == labels
+    assert legends.Legend(task.known.names).read(saved) == labels
 
 
 @pytest.mark.parametrize("network", ["deconvnet_small", "multiscale", "recurrent"])

@@ -20,15 +20,16 @@ from legato.training import evaluate, fit
 from legato.values import Text
 
 CPU = Device("cpu", "fp32", 1)
-WORDS = {"ein": "one", "zwei": "two", "drei": "three", "rot": "red", "blau": "blue", "hund": "dog", "katze": "cat"}
+WORDS = {"ein": "one", "zwei": "two", "drei": "three", "rot": "red", "blau": "blue", "hund": "dog", "katze": "cat", "und": "and"}
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """Word by word: sentences of three words."""
+    """Word by word: sentences of five words, as BLEU counts four in a row."""
     german = list(WORDS)
-    rows = [f"{a} {b} {c}" for a in german[:3] for b in german[3:5] for c in german[5:]] * 8
-    for split in ("train", "valid", "test"):
+    nouns = german[5:7]
+    each = [f"{a} {b} {c} und {d}" for a in german[:3] for b in german[3:5] for c in nouns for d in nouns]
+    for split, rows in (("train", each * 5), ("valid", each[:1]), ("test", each)):
         (tmp_path / f"{split}.de").write_text("\n".join(rows))
         (tmp_path / f"{split}.en").write_text("\n".join(" ".join(WORDS[w] for w in row.split()) for row in rows))
     return tmp_path
@@ -42,17 +43,16 @@ def small(folder: Path, **choices) -> Translate:
 @pytest.mark.parametrize("choices", [{}, {"attention": "additive", "feeding": True}])
 def test_a_small_language_is_learnt(pairs, tmp_path, choices):
     task = small(pairs, **choices)
-    recipe = replace(task.recipe(), epochs=14, batch_size=8, lr=1e-2, workers=0)
+    recipe = replace(task.recipe(), epochs=20, batch_size=12, lr=2e-2, workers=0)
     run = Run.begin(tmp_path / "run", task, recipe, CPU)
-    fit(task, recipe, run, CPU)
-    net = run.network()
-    assert evaluate(task, net, "test", recipe, CPU).scores["bleu"] > 90
+    net = fit(task, recipe, run, CPU)
+    assert evaluate(task, net, "test", recipe, CPU).scores["bleu"] > 80
     assert Run(run.folder).task() == task
-    inputs = task.encode_inputs([task.read_input("zwei rot katze")])
+    inputs = task.encode_inputs([task.read_input("zwei rot katze und hund")])
     with torch.no_grad():
         [answer] = task.predict(task.outputs(net, inputs, None)[0], inputs, Decoding())
-    assert answer["translation"] == "two red cat"
-    assert task.line(answer) == "two red cat"
+    assert answer["translation"] == "two red cat and dog"
+    assert task.line(answer) == "two red cat and dog"
     assert len(answer["attention"]) == len(answer["written"])
     assert all(len(row) == len(answer["read"]) and abs(sum(row) - 1) < 1e-2 for row in answer["attention"])
     json.dumps(answer)

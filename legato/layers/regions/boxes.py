@@ -45,8 +45,8 @@ def encode(boxes: Float[Tensor, "*n 4"], targets: Float[Tensor, "*n 4"]) -> Floa
     return torch.cat([(g - p) / p_size, (g_size / p_size).log()], dim=-1)
 
 
-def decode(boxes: Float[Tensor, "*n 4"], deltas: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
-    """The boxes after these changes: the inverse of `encode` (equations 1 to 4)."""
+def decode(boxes: Float[Tensor, "*#n 4"], deltas: Float[Tensor, "*#n 4"]) -> Float[Tensor, "... 4"]:
+    """The boxes after these changes: the inverse of `encode` (equations 1 to 4). Batches of either are broadcast."""
     p, p_size = centre_and_size(boxes)
     centre = p + deltas[..., :2] * p_size
     half = p_size * deltas[..., 2:].clamp(max=LARGEST).exp() / 2
