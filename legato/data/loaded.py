@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from legato.data import memory
-from legato.data.decode import fit, with_channels
+from legato.data.decode import Fit, fit, with_channels
 from legato.data.examples import Pictures, SetAside
 from legato.errors import DataError
 from legato.values import Image
@@ -22,12 +22,12 @@ class Loaded(Sequence):
     its neighbour stands in. Raises DataError when more than 1 % are broken.
     """
 
-    def __init__(self, pictures: Pictures, size: int, channels: int, threads: int = 2) -> None:
-        self.size, self.channels, self.threads = size, channels, threads
+    def __init__(self, pictures: Pictures, size: int, channels: int, how: Fit = "crop", threads: int = 2) -> None:
+        self.size, self.channels, self.how, self.threads = size, channels, how, threads
         self.set_aside: SetAside = []
         self.memory: UInt8[Tensor, "n c s s"] | None = None
         if len(pictures) and memory.fits(len(pictures), size, channels):
-            self.memory, self.set_aside = memory.load(pictures, size, channels, threads)
+            self.memory, self.set_aside = memory.load(pictures, size, channels, threads, how)
             pictures = pictures.without(self.set_aside)
         self.pictures = pictures
 
@@ -52,7 +52,7 @@ class Loaded(Sequence):
         except DataError as error:
             self.note(self.pictures.name(i), str(error))
             return self.decoded((i + 1) % len(self))
-        return fit(with_channels(image.pixels, self.channels), self.size)
+        return fit(with_channels(image.pixels, self.channels), self.size, self.how)
 
     def note(self, name: str, why: str) -> None:
         if name not in {known for known, _ in self.set_aside}:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from legato.layers.regions import EvenScale, roi_pool
 from legato.layers.regions.objects import Canvas, Detections, Truth
-from legato.layers.regions.proposals import selective_search
+from legato.layers.regions.proposals import Remembering, selective_search
 from legato.networks import faster_rcnn
 from legato.networks.detector import Detector, Parts, enter
 from legato.networks.faster_rcnn import BINS, HIDDEN, Boxes, RegionHead
@@ -45,11 +45,13 @@ def loss(net: FastRCNN, canvas: Canvas, truths: Sequence[Truth]) -> dict[str, Te
         faster_rcnn.sampled(torch.cat([proposed, truth.boxes[truth.sure]]), truth, 64, 0.25)
         for proposed, truth in zip(canvas.regions, truths)
     ]
-    return faster_rcnn.region_losses(regions, *net(canvas.pixels, regions), truths)
+    scores, changes = net(canvas.pixels, regions)
+    return faster_rcnn.region_losses(regions, scores, changes, truths)
 
 
 def detect(net: FastRCNN, canvas: Canvas) -> list[Detections]:
-    return faster_rcnn.read(canvas.regions, *net(canvas.pixels, canvas.regions), canvas.sizes)
+    scores, changes = net(canvas.pixels, canvas.regions)
+    return faster_rcnn.read(canvas.regions, scores, changes, canvas.sizes)
 
 
-enter(Detector("fast_rcnn", "arXiv:1504.08083", fast_rcnn, loss, detect, propose=selective_search))
+enter(Detector("fast_rcnn", "arXiv:1504.08083", fast_rcnn, loss, detect, propose=Remembering(selective_search)))

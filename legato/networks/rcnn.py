@@ -6,6 +6,7 @@ class decides on its features, learnt from true boxes and hard negatives; and a 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from legato.layers.regions import clip, decode, encode, iou, nms, roi_align
 from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_outlined
-from legato.layers.regions.proposals import selective_search
+from legato.layers.regions.proposals import Remembering, selective_search
 from legato.layers.stages import stages
 from legato.networks.detector import SURE, Detector, Parts, enter
 from legato.networks.faster_rcnn import Boxes, best_overlap, sampled, small
@@ -24,6 +25,7 @@ from legato.recipe import Recipe
 
 SIDE, CONTEXT = 112, 8  # of a warped region, and of what is seen around it, pixels; 227 and 16 in the paper
 FEATURES = 256
+FAR = 200  # regions a picture that are far from everything, kept to learn from
 NEVER = -20.0  # logit of a class without examples
 TOGETHER = 256  # regions that go through the network at once
 TUNE = Recipe(epochs=12, batch_size=4, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05, clip_norm=10)
@@ -96,59 +98,54 @@ def label_of(boxes: Boxes, truth: Truth, least: float) -> Int64[Tensor, "_r"]:
 
 
 # after training
-class Seen:
-    """Features of the training pictures as far as needed: of true boxes, of nothing, of nearly right boxes."""
+class Seen(NamedTuple):
+    """What one training picture shows: features of its true boxes, then of its proposals, far ones thinned out."""
 
-    def __init__(self, classes: int) -> None:
-        self.objects: list[list[np.ndarray]] = [[] for _ in range(classes)]
-        self.nothing: list[list[np.ndarray]] = [[] for _ in range(classes)]
-        self.near: list[list[np.ndarray]] = [[] for _ in range(classes)]
-        self.moves: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    features: Float[np.ndarray, "n f"]
+    true: Int64[np.ndarray, "n"]  # class of a true box; −1: a proposal
+    overlap: Float[np.ndarray, "n k"]  # largest, with an object of each class
+    moves: Float[np.ndarray, "n k 4"]  # to that object
 
 
 @torch.no_grad()
 def finish(net: RCNN, pictures: Iterable[tuple[Canvas, Sequence[Truth]]]) -> RCNN:
-    """An SVM and a regression for each class, from one pass over the training pictures.
+    """An SVM and a regression for each class, from one pass over the training pictures; scikit-learn fits both.
 
     Positive are true boxes, negative regions that overlap none of the class by 0.3 (section 2.3); moves are learnt from
-    regions that overlap one by 0.6 (appendix C). scikit-learn fits both.
+    regions that overlap one by 0.6 (appendix C).
     """
     net.eval()
-    seen = Seen(net.svm.out_features)
-    for canvas, truths in pictures:
-        for i, truth in enumerate(truths):
-            note(net, seen, canvas, canvas.regions[i], truth)
-    for k in range(net.svm.out_features):
-        objects, nothing, near = (together(rows[k]) for rows in (seen.objects, seen.nothing, seen.near))
+    classes = net.svm.out_features
+    rng = np.random.default_rng(0)
+    every = [seen(net, canvas, i, t, classes, rng) for canvas, truths in pictures for i, t in enumerate(truths)]
+    features, true, overlap, moves = (np.concatenate(parts) for parts in zip(*every))
+    for k in range(classes):
+        objects, nothing, near = features[true == k], features[overlap[:, k] < 0.3], overlap[:, k] >= 0.6
         if len(objects) and len(nothing):
-            fit_svm(net, k, objects, nothing)
+            fit_svm(net, k, objects.astype(np.float32), nothing.astype(np.float32))
         else:
             net.svm.bias[k] = NEVER
-        if len(near):
-            fit_moves(net, k, near, together(seen.moves[k]))
+        if near.any():
+            fit_moves(net, k, features[near].astype(np.float32), moves[near, k])
     net.fitted.fill_(1)
     return net
 
 
-def together(rows: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(rows) if rows else np.zeros((0, FEATURES), np.float32)
-
-
-def note(net: RCNN, seen: Seen, canvas: Canvas, proposed: Boxes, truth: Truth) -> None:
-    """What one picture teaches about each class."""
-    boxes = torch.cat([truth.boxes, proposed])
-    features = net.features(canvas, [boxes]).cpu().numpy()
-    overlap = iou(boxes, truth.boxes)
-    for k in range(len(seen.objects)):
-        own = ((truth.labels == k) & truth.sure).nonzero().squeeze(1)
-        best = overlap[:, truth.labels == k].amax(dim=1) if (truth.labels == k).any() else boxes.new_zeros(len(boxes))
-        seen.objects[k].append(features[own.cpu().numpy()])
-        seen.nothing[k].append(features[(best < 0.3).cpu().numpy()])
-        if len(own):
-            share, which = overlap[:, own].max(dim=1)
-            near = (share >= 0.6).nonzero().squeeze(1)
-            seen.near[k].append(features[near.cpu().numpy()])
-            seen.moves[k].append(encode(boxes[near], truth.boxes[own[which[near]]]).cpu().numpy())
+def seen(net: RCNN, canvas: Canvas, i: int, truth: Truth, classes: int, rng: np.random.Generator) -> Seen:
+    """Of picture i; features in half precision, which is what fits in memory for thousands of pictures."""
+    boxes = torch.cat([truth.boxes, canvas.regions[i]])
+    true = torch.cat([torch.where(truth.sure, truth.labels, -1), truth.labels.new_full((len(canvas.regions[i]),), -1)])
+    table = iou(boxes, truth.boxes)
+    overlap, moves = boxes.new_zeros(len(boxes), classes), boxes.new_zeros(len(boxes), classes, 4)
+    for k in truth.labels.unique().tolist():
+        own = (truth.labels == k).nonzero().squeeze(1)
+        overlap[:, k], which = table[:, own].max(dim=1)
+        moves[:, k] = encode(boxes, truth.boxes[own[which]])
+    far = (overlap.amax(dim=1) < 0.3).cpu().numpy()
+    kept = np.flatnonzero(~far | (rng.random(len(far)) < FAR / max(1, far.sum())))
+    boxes = boxes[torch.from_numpy(kept).to(boxes.device)]
+    features = net.features(canvas._replace(pixels=canvas.pixels[i : i + 1]), [boxes]).cpu().numpy()
+    return Seen(features.astype(np.float16), *(x.cpu().numpy()[kept] for x in (true, overlap, moves)))
 
 
 def fit_svm(net: RCNN, k: int, objects: np.ndarray, nothing: np.ndarray, rounds: int = 3, keep: int = 4000) -> None:
@@ -205,4 +202,8 @@ def detect(net: RCNN, canvas: Canvas) -> list[Detections]:
     return answers
 
 
-enter(Detector("rcnn", "arXiv:1311.2524", rcnn, loss, detect, propose=selective_search, finish=finish, recipe=TUNE))
+enter(
+    Detector(
+        "rcnn", "arXiv:1311.2524", rcnn, loss, detect, propose=Remembering(selective_search), finish=finish, recipe=TUNE
+    )
+)

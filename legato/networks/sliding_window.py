@@ -62,7 +62,7 @@ def detect(
     those that overlap by more than `overlap`. `scales`: sizes of the pyramid; else all from 1 down."""
     picture = pixels[None].float() / 255
     found: list[tuple[Tensor, Tensor]] = []
-    for scale in scales or scales_of(*pixels.shape[1:], net.sliding.size):
+    for scale in scales or scales_of(pixels.shape[1], pixels.shape[2], net.sliding.size):
         boxes, logits = net(picture, scale)
         found.append((boxes, logits.softmax(dim=1)))
     if not found:

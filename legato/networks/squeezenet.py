@@ -51,6 +51,21 @@ def squeezenet(classes: int = 1000, channels: int = 3) -> nn.Sequential:
     )  # fmt: skip
 
 
+@network(paper="arXiv:1602.07360", params=1_235_496, size=227)
+def squeezenet_linear(classes: int = 1000, channels: int = 3) -> nn.Sequential:
+    """SqueezeNet 1.1 for transfer: the same trunk, averaged first and then weighed by a dense layer without rectifier.
+
+    Where `squeezenet` does not rectify, the two are one function: means and weighted sums may be exchanged.
+    """
+    trunk = list(squeezenet(classes, channels).named_children())[:-3]
+    return stages(
+        **dict(trunk),                       # (b,  512,  14,  14)
+        average=GlobalAverage(),             # (b,  512)
+        dropout=nn.Dropout(0.5),
+        classify=nn.Linear(512, classes),    # (b, 1000)
+    )  # fmt: skip
+
+
 @network(paper="arXiv:1602.07360", params=1_248_424, size=227)
 def squeezenet1_0(classes: int = 1000, channels: int = 3) -> nn.Sequential:
     """SqueezeNet as in table 1 of the paper. 1 248 424 parameters."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from legato.errors import UsageError
+from legato.errors import UsageError, nearest
 from legato.layers.normalize import with_normalization
 from legato.layers.stages import Sided, walk
 from legato.layers.tracing import Trace, on_meta, tracing
@@ -110,3 +110,13 @@ def position(trace: Trace, x: Tensor) -> tuple[int, float]:
         return 0, 0.0
     first, last = reach.at(0)
     return stride, (first + last + 1) / 2 - stride / 2
+
+
+def freeze(stages: nn.Module, chosen: str) -> None:
+    """Let the weights of these stages be. Raises UsageError naming the nearest one."""
+    named = {name: stage for name, stage in stages.named_children() if any(True for _ in stage.parameters())}
+    wanted = list(named) if chosen == "trunk" else [name.strip() for name in chosen.split(",") if name.strip()]
+    for name in wanted:
+        if name not in named:
+            raise UsageError(f"--freeze {name}: no stage of the trunk with weights{nearest(name, [*named, 'trunk'])}")
+        named[name].requires_grad_(False)

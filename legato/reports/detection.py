@@ -60,9 +60,8 @@ def errors(
 def wrong_on(picture: int, found: Detections, truth: Truth, names: Sequence[str], threshold: float) -> list[Error]:
     """The errors on one picture."""
     told = found.scores >= threshold
-    found = Detections(
-        *(part[told] for part in found[:3]), found.bitmaps[told] if len(found.bitmaps) else found.bitmaps
-    )
+    bitmaps = found.bitmaps[told] if len(found.bitmaps) else found.bitmaps
+    found = Detections(found.boxes[told], found.labels[told], found.scores[told], bitmaps)
     hits, idle = matched(found, truth)
     overlap = iou(found.boxes.double(), truth.boxes.double()) * truth.sure
     same = found.labels[:, None] == truth.labels

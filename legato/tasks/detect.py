@@ -21,10 +21,12 @@ from legato.metrics import detection
 from legato.networks import detectors as detectors
 from legato.networks import weights
 from legato.networks.detector import Detector, Parts, lookup_detector
+from legato.networks.trunk import freeze
 from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks.box_variations import check_variations, varied
 from legato.tasks.transfer import copy_fitting
 from legato.values import Boxes, Image
 from legato.values.boxes import from_json
@@ -34,7 +36,6 @@ LARGEST = 600  # short side of what the network sees, unless told otherwise (Fas
 LONGEST = 5 / 3  # of its long side to its short one
 ALIGN = 32  # a canvas is a multiple of this, so that maps of all strides end at its edge
 LOOKED_AT = 200  # training pictures, for means and sizes
-VARIATIONS = ("flip", "updown", "light", "zoom", "none")
 
 
 @dataclass(frozen=True)
@@ -152,18 +153,7 @@ class Detect(Task[Image, Any, nn.Module]):
         return annotated_set(self.data, self.fold).splits[split]
 
     def augment(self, input: Image, target: Any, draws: Draws) -> tuple[Image, Any]:
-        """Picture and boxes in a mirror, or upside down, lighter or darker, or a piece of them, by the same draws."""
-        how, pixels = check_variations(self.augmentation), input.pixels
-        if "flip" in how and float(draws.uniform("flip")) < 0.5:
-            pixels, target = pixels.flip(-1), mirrored(target, pixels.shape[2])
-        if "updown" in how and float(draws.uniform("updown")) < 0.5:
-            pixels, target = pixels.flip(-2), upside_down(target, pixels.shape[1])
-        if "light" in how:
-            contrast, brightness = 1 + 0.4 * (draws.uniform("light", 2)[0] - 0.5)
-            mean = pixels.float().mean()
-            pixels = ((pixels - mean) * contrast + mean * brightness).clamp(0, 255).byte()
-        if "zoom" in how:
-            pixels, target = piece(pixels, target, 0.6 + 0.4 * draws.uniform("zoom")[0], draws.uniform("place", 2)[0])
+        pixels, target = varied(input.pixels, target, check_variations(self.augmentation), draws)
         return Image(pixels, input.source), target
 
     def batch(self, examples: Any, indices: Sequence[int], draws: Draws | None) -> tuple[Canvas, Targets]:
@@ -305,47 +295,6 @@ def on_one_canvas(pixels: Sequence[Tensor], sizes: Int64[Tensor, "b 2"]) -> Floa
     for place, one in zip(canvas, pixels):
         place[:, : one.shape[1], : one.shape[2]] = one
     return canvas.div_(255)
-
-
-def check_variations(augmentation: str) -> set[str]:
-    """The names in it. Raises UsageError for one that is none."""
-    names = {name.strip() for name in augmentation.split(",") if name.strip()}
-    for name in names:
-        if name not in VARIATIONS:
-            raise UsageError(f"--augmentation {name}: no such variation of boxes{nearest(name, VARIATIONS)}")
-    return names - {"none"}
-
-
-def mirrored(target: Any, width: int) -> Any:
-    return target.flip(width) if isinstance(target, Boxes) else target.flip()
-
-
-def upside_down(target: Any, height: int) -> Any:
-    if not isinstance(target, Boxes):
-        return replace(target, bitmaps=target.bitmaps.flip(-2), boxes=upside_down(target.boxes, height))
-    x1, y1, x2, y2 = target.xyxy.unbind(1)
-    return target.moved(torch.stack([x1, height - y2, x2, height - y1], dim=1))
-
-
-def piece(pixels: Tensor, target: Any, share: Tensor, place: Tensor) -> tuple[Tensor, Any]:
-    """A window of this share of both sides somewhere on the picture; boxes of which 30 % or less is left are gone."""
-    height, width = (max(1, int(share * side)) for side in pixels.shape[1:])
-    top, left = (int(u * (side - part + 1)) for u, side, part in zip(place, pixels.shape[1:], (height, width)))
-    if isinstance(target, Boxes):
-        target = target.crop(left, top, width, height, visible=0.3)
-    else:
-        target = target.crop(left, top, width, height)
-    return pixels[:, top : top + height, left : left + width], target
-
-
-def freeze(stages: nn.Module, chosen: str) -> None:
-    """Let the weights of these stages be. Raises UsageError naming the nearest one."""
-    named = {name: stage for name, stage in stages.named_children() if any(True for _ in stage.parameters())}
-    wanted = list(named) if chosen == "trunk" else [name.strip() for name in chosen.split(",") if name.strip()]
-    for name in wanted:
-        if name not in named:
-            raise UsageError(f"--freeze {name}: no stage of the trunk with weights{nearest(name, [*named, 'trunk'])}")
-        named[name].requires_grad_(False)
 
 
 def picture_of(drawn: Any, source: str) -> Image:

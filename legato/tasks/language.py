@@ -148,7 +148,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         return [
             f"{self.data}: {known.format}, {len(known.names):,} different {self.unit}s, "
             f"{train:,} train, {valid:,} valid, {test:,} test; {known.policy}",
-            f"{self.name} by {self.cell}, {self.depth} layers of {self.width}, windows of {self.window}",
+            f"{self.name} by {self.cell}, depth {self.depth}, width {self.width}, windows of {self.window}",
         ]
 
     @property

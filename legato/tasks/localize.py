@@ -220,7 +220,7 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
         for row, (height, width) in zip(outputs.cpu(), inputs.sizes.tolist()):
             probability, label = row[:-4].max(dim=0)
             x, y, w, h = row[-4:].tolist()
-            corners = torch.tensor([[x, y, x + w, y + h]]).clamp(0, 1)
+            corners = torch.tensor([[x, y, x + max(w, 0.0), y + max(h, 0.0)]]).clamp(0, 1)
             box = Boxes(corners, label[None], probability[None], self.known.names).scale(width, height)
             answers += box.to_json()
         return answers

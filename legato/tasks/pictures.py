@@ -8,11 +8,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from legato.data import augment as variations
-from legato.data.decode import fit, read_image, with_channels
+from legato.data.decode import Fit, fit, read_image, with_channels
 from legato.data.detect import FORMATS, read
 from legato.data.detect import detect as format_of
 from legato.data.examples import Kind, PictureSet, fingerprint
@@ -67,6 +67,8 @@ class PictureTask(Task[Image, Any, nn.Module]):
     """Weights to begin with: `imagenet`, a file of published weights, or the folder of a run."""
     freeze: str = ""
     """Stages that are not trained: names separated by commas, or `trunk`, all but the last."""
+    fit: Fit = "crop"
+    """How a picture becomes a square: its middle, stretched, or with borders (pad)."""
     fold: str = ""
     """2/5: validate on the second fifth of the training examples."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
@@ -101,7 +103,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         channels = published.channels if published else found.channels
         augmentation = recommended.augmentation(found, size, name) if self.augmentation == "auto" else self.augmentation
         load = variation(augmentation).load_size(size)
-        splits = {split: loaded(self.data, self.fold, split, load, channels) for split in SPLITS}
+        splits = {split: loaded(self.data, self.fold, split, load, channels, self.fit) for split in SPLITS}
         mean, sd = (published.mean, published.sd) if published else statistics(splits["train"])
         learnt = Learnt(
             format=found.format,
@@ -149,10 +151,10 @@ class PictureTask(Task[Image, Any, nn.Module]):
         return tuple((targets > 0.5).sum(0).tolist())
 
     def examples(self, split: Split) -> Loaded:
-        return loaded(self.data, self.fold, split, self.known.load, self.known.channels)
+        return loaded(self.data, self.fold, split, self.known.load, self.known.channels, self.fit)
 
     def augment(self, input: Image, target: Any, draws: Draws) -> tuple[Image, Any]:
-        pixels = fit(with_channels(input.pixels, self.known.channels), self.known.load)
+        pixels = self.square(input)
         return Image((self.varied(pixels[None], draws)[0] * 255).round().byte(), input.source), target
 
     def batch(self, examples: Any, indices: Sequence[int], draws: Draws | None) -> tuple[Any, Any]:
@@ -182,8 +184,11 @@ class PictureTask(Task[Image, Any, nn.Module]):
 
     # tensors
     def encode_inputs(self, inputs: Sequence[Image]) -> Float[Tensor, "b c s s"]:
-        pixels = [fit(with_channels(image.pixels, self.known.channels), self.known.load) for image in inputs]
-        return variations.middle(torch.stack(pixels), self.known.size)
+        return variations.middle(torch.stack([self.square(image) for image in inputs]), self.known.size)
+
+    def square(self, image: Image) -> UInt8[Tensor, "c l l"]:
+        """The picture in the colours and the size that random crops are cut from."""
+        return fit(with_channels(image.pixels, self.known.channels), self.known.load, self.fit)
 
     def encode_targets(self, targets: Sequence[Any], inputs: Any) -> Tensor:
         return torch.stack([torch.as_tensor(t) for t in targets])
@@ -224,9 +229,9 @@ def picture_set(data: str, fold: str) -> PictureSet:
 
 
 @lru_cache(maxsize=12)
-def loaded(data: str, fold: str, split: Split, size: int, channels: int) -> Loaded:
+def loaded(data: str, fold: str, split: Split, size: int, channels: int, how: Fit) -> Loaded:
     """A split of it, decoded once a process where memory allows."""
-    return Loaded(picture_set(data, fold).splits[split], size, channels)
+    return Loaded(picture_set(data, fold).splits[split], size, channels, how)
 
 
 @lru_cache

@@ -161,7 +161,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return trunks.initialise(net, "network.trunk", self.trunk, self.known.channels, self.start_from)
 
     def recipe(self) -> Recipe:
-        return Recipe(epochs=60, batch_size=8, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)
+        return Recipe(epochs=40, batch_size=8, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05)
 
     def loss(self, net: nn.Module, inputs: Framed, targets: Tensor, carry: Any) -> Step:
         """Cross-entropy, a term a pixel of which something is known."""

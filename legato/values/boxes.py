@@ -40,6 +40,11 @@ class Boxes:
             and all(torch.equal(a, b) for a, b in zip(self.tensors(), other.tensors()))
         )
 
+    def __str__(self) -> str:
+        """3 cat, 1 dog."""
+        counts = torch.bincount(self.labels, minlength=len(self.names)).tolist()
+        return ", ".join(f"{count} {name}" for name, count in zip(self.names, counts) if count) or "nothing"
+
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.xyxy, self.labels, self.scores
 

@@ -96,6 +96,10 @@ class Keypoints:
             and torch.equal(self.scores, other.scores)
         )
 
+    def __str__(self) -> str:
+        """1 × 14 points, 12 seen."""
+        return f"{len(self)} × {len(self.skeleton.names)} points, {int(self.visible.sum())} seen"
+
     # geometry: what happens to points when this happens to their picture
     def flip(self, width: int) -> "Keypoints":
         """The picture, `width` pixels wide, seen in a mirror: x becomes width − x, and left becomes right."""

@@ -25,6 +25,10 @@ class LabelMap:
         """Pixel by pixel."""
         return isinstance(other, LabelMap) and self.names == other.names and torch.equal(self.labels, other.labels)
 
+    def __str__(self) -> str:
+        """road 41%, sky 30%: the three largest."""
+        return ", ".join(f"{name} {share:.0%}" for name, share in list(self.shares().items())[:3])
+
     @property
     def known(self) -> Bool[Tensor, "h w"]:
         """Where it says something."""

@@ -28,7 +28,6 @@ from legato.picture import timeline
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Decoding
-from legato.tasks import recommended
 from legato.tasks.classify import Classify
 from legato.training import evaluate, fit
 from legato.values import Image
@@ -121,6 +120,8 @@ def learnt_subspace(X: Tensor, side: int, code: int, steps: int) -> tuple[nn.Mod
     for bias in (net.encode.project.bias, net.decode.restore.bias):
         nn.init.zeros_(bias).requires_grad_(False)
     weights = [p for p in net.parameters() if p.requires_grad]
+    for weight in weights:  # near 0, where all directions are still to be found: a tenth of the steps
+        weight.data *= 0.1
     pictures = X.view(-1, 1, side, side)
     scale = X.square().sum()
     optimizer = torch.optim.LBFGS(
@@ -147,7 +148,7 @@ def test_F15_a_linear_autoencoder_finds_the_principal_subspace():
     X = torch.randn(300, 16, dtype=torch.float64) * torch.logspace(1, -1, 16, dtype=torch.float64)
     X = (X - X.mean(0)) @ torch.linalg.qr(torch.randn(16, 16, dtype=torch.float64)).Q
     _, sigma, Vt = np.linalg.svd(X.numpy(), full_matrices=False)
-    net, decoder = learnt_subspace(X, side=4, code=3, steps=300)
+    net, decoder = learnt_subspace(X, side=4, code=3, steps=200)
     assert scipy.linalg.subspace_angles(decoder.numpy(), Vt[:3].T).max() < 1e-3
     error = (net(X.view(-1, 1, 4, 4)).flatten(1) - X).square().sum()
     assert float(error) == pytest.approx((sigma[3:] ** 2).sum(), rel=1e-6)
@@ -156,12 +157,12 @@ def test_F15_a_linear_autoencoder_finds_the_principal_subspace():
 def test_F15_a_linear_autoencoder_of_8_finds_the_principal_subspace_of_mnist(real_data):
     X = torch.from_numpy(read_array(real_data / "mnist" / "train-images-idx3-ubyte.gz", 3)).flatten(1).double() / 255
     X = X - X.mean(0)
-    squares, V = np.linalg.eigh((X.T @ X).numpy())  # σ² and the columns of V in X = UΣVᵀ, smallest first
-    small = torch.from_numpy(np.sqrt(squares.clip(0))[:, None] * V.T)  # 784 rows ΣVᵀ: the same risk as 60,000 of X
-    net, decoder = learnt_subspace(small, side=28, code=8, steps=400)
-    assert scipy.linalg.subspace_angles(decoder.numpy(), V[:, -8:]).max() < 1e-3
+    squares, V = torch.linalg.eigh(X.T @ X)  # σ² and the columns of V in X = UΣVᵀ, smallest first
+    small = squares.clamp(min=0).sqrt()[:, None] * V.T  # 784 rows ΣVᵀ have the same risk as the 60,000 of X
+    net, decoder = learnt_subspace(small, side=28, code=8, steps=250)
+    assert scipy.linalg.subspace_angles(decoder.numpy(), V[:, -8:].numpy()).max() < 1e-3
     error = sum((net(part.view(-1, 1, 28, 28)).flatten(1) - part).square().sum() for part in X.split(5000))
-    assert float(error) == pytest.approx(squares[:-8].sum(), rel=1e-6)
+    assert float(error) == pytest.approx(float(squares[:-8].sum()), rel=1e-6)
 
 
 # --- 004: the checklist; each switch off and on
@@ -426,10 +427,11 @@ def test_T1_a_frozen_trunk_does_not_move_and_the_head_is_new(train, six, tmp_pat
     assert donor["fc1.weight"].shape == (6, 128)
 
 
-def test_T1_a_head_alone_is_given_a_larger_rate_than_a_whole_network_that_is_tuned():
-    rates = [recommended.recipe("resnet18", 224, "imagenet", freeze).lr for freeze in ("trunk", "")]
-    assert rates[0] > rates[1]
-    assert rates[1] < recommended.recipe("resnet18", 224, "", "").lr
+def test_T1_a_head_alone_is_given_a_larger_rate_than_a_whole_network_that_is_tuned(six, tmp_path):
+    data = few(tmp_path / "6-9.npz", range(6, 10), 5)
+    head, whole_network = (classify(TRUNK, data, start_from=str(six), freeze=f).recipe() for f in ("trunk", ""))
+    assert head.optimizer == whole_network.optimizer
+    assert head.lr > whole_network.lr
 
 
 def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_one_example_each(train, six, tmp_path):
@@ -441,12 +443,13 @@ def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_one_example_e
         "full": (begin, 3e-3),
     }
     found: dict[str, list[float]] = {how: [] for how in ways}
-    for which in range(5):  # examples, and so many trainings of each way
+    for which in range(3):  # examples, and so many trainings of each way
         data = few(tmp_path / f"{which}.npz", range(6, 10), 1, first=which, times=32)
         for how, (fields, lr) in ways.items():
             trained = train(classify(TRUNK, data, **fields), epochs=2, batch_size=8, lr=lr, seed=which)
             found[how].append(trained.scores()["accuracy"])
     accuracy = {how: float(np.mean(values)) for how, values in found.items()}
+    print(accuracy)
     assert min(accuracy.values()) > 0.5  # a quarter by chance
     assert accuracy["full"] > accuracy["partial"] - 0.02 > accuracy["from scratch"]
     assert accuracy["full"] > accuracy["frozen"]

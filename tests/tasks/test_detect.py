@@ -17,7 +17,8 @@ from legato.layers.regions.objects import Detections, none_outlined
 from legato.metrics import detection
 from legato.run import Run
 from legato.task import TASKS, Decoding
-from legato.tasks.detect import Detect, Finding, upside_down
+from legato.tasks.box_variations import upside_down
+from legato.tasks.detect import Detect, Finding
 from legato.tasks.instances import Instances
 from legato.training import evaluate, fit
 from legato.values import Boxes

@@ -87,6 +87,7 @@ def test_what_is_hardly_visible_goes() -> None:
     boxes = read.truth([[0, 0, 10, 10], [8, 0, 18, 10]], [0, 1], NAMES)
     assert boxes.crop(0, 0, 10, 10, visible=0.3).labels.tolist() == [0]
     assert boxes.crop(0, 0, 10, 10, visible=0.1).labels.tolist() == [0, 1]
+    assert str(boxes) == "1 cat, 1 dog"
 
 
 def test_no_boxes_at_all() -> None:

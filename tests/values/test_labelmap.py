@@ -36,3 +36,4 @@ def test_beside_the_picture_nothing_is_known() -> None:
 def test_shares_leave_out_what_is_unknown() -> None:
     labels = LabelMap(torch.tensor([[0, 0, 0, 2, VOID, VOID]], dtype=torch.uint8), NAMES)
     assert labels.shares() == {"sky": 0.75, "car": 0.25}
+    assert str(labels) == "sky 75%, car 25%"

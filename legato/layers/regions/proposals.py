@@ -4,9 +4,10 @@ Felzenszwalb & Huttenlocher 2004, "Efficient graph-based image segmentation"; Ui
 for object recognition". What R-CNN and Fast R-CNN look at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +17,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
 
+Pixels = UInt8[Tensor, "_c _h _w"]
+Boxes = Float[Tensor, "_n 4"]
 Planes = Float64[np.ndarray, "h w 3"]
 COLOURS, GRADIENTS, DIRECTIONS = 25, 10, 8  # bins of the histograms, and directions of a gradient (section 3.2)
 SCALES = (50.0, 100.0)  # k of the segmentations: "fast" search of the paper, with two colour spaces
 SMALLEST = 8  # pixels a side of a region worth looking at
 
 
-def selective_search(pixels: UInt8[Tensor, "c h w"], most: int = 1000) -> Float[Tensor, "n 4"]:
+def selective_search(pixels: Pixels, most: int = 1000) -> Boxes:
     """Boxes x1 y1 x2 y2 around regions that were segments, or grew together from similar ones; later unions first.
 
     Two colour spaces × two scales; boxes that occur twice are told once.
@@ -36,6 +39,19 @@ def selective_search(pixels: UInt8[Tensor, "c h w"], most: int = 1000) -> Float[
                 ranked[box] = min(place, ranked.get(box, place))
     large = [b for b in sorted(ranked, key=lambda b: (ranked[b], b)) if min(b[2] - b[0], b[3] - b[1]) >= SMALLEST]
     return torch.tensor(large[:most], dtype=torch.float32).reshape(-1, 4)
+
+
+class Remembering:
+    """A search that is done once for each picture, known again by its pixels: training comes back every epoch."""
+
+    def __init__(self, search: Callable[[Pixels], Boxes]) -> None:
+        self.search, self.found = search, dict[bytes, Boxes]()
+
+    def __call__(self, pixels: Pixels) -> Boxes:
+        key = blake2b(pixels.contiguous().numpy().tobytes(), digest_size=16).digest()
+        if key not in self.found:
+            self.found[key] = self.search(pixels)
+        return self.found[key]
 
 
 # colours
@@ -88,8 +104,12 @@ def spanning_edges(planes: Planes) -> tuple[list[int], list[int], list[float]]:
     """Of the graph of pixels and their eight neighbours the minimum spanning tree, lightest edges first."""
     height, width = planes.shape[:2]
     index = np.arange(height * width).reshape(height, width)
-    h, w, d, u = np.s_[:, :-1], np.s_[:-1], np.s_[:-1, :-1], np.s_[:-1, 1:]
-    pairs = [(h, np.s_[:, 1:]), (w, np.s_[1:]), (d, np.s_[1:, 1:]), (u, np.s_[1:, :-1])]
+    pairs: list[tuple[Any, Any]] = [  # from a pixel to the next one right, below, below right, below left
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[:-1, :-1], np.s_[1:, 1:]),
+        (np.s_[:-1, 1:], np.s_[1:, :-1]),
+    ]
     start = np.concatenate([index[a].ravel() for a, _ in pairs])
     end = np.concatenate([index[b].ravel() for _, b in pairs])
     weight = np.concatenate([np.linalg.norm(planes[a] - planes[b], axis=2).ravel() for a, b in pairs])

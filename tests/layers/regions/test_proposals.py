@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from legato.layers.regions import iou
-from legato.layers.regions.proposals import grouped, hsv, lab, segments, selective_search, spanning_edges
+from legato.layers.regions.proposals import Remembering, grouped, hsv, lab, segments, selective_search, spanning_edges
 
 
 def test_colours():
@@ -70,3 +70,16 @@ def test_it_proposes_boxes_around_plain_objects():
     assert (iou(objects, proposed).amax(dim=1) > 0.85).all()
     assert torch.equal(selective_search(pixels), proposed)
     assert selective_search(pixels[:1], most=3).shape == (3, 4)  # grey
+
+
+def test_the_same_picture_is_searched_once():
+    calls = []
+
+    def search(pixels):
+        calls.append(pixels)
+        return torch.zeros(1, 4)
+
+    remembering, pixels = Remembering(search), torch.zeros(3, 4, 4, dtype=torch.uint8)
+    for picture in (pixels, pixels.clone(), pixels + 1, pixels):
+        remembering(picture)
+    assert len(calls) == 2
