@@ -31,7 +31,7 @@ class Row(NamedTuple):
         str  # besides tests/ledger, parted by spaces: `tests/file.py::test_name`, `results:row` of docs/results.md
     )
     command: str  # what to type; shown, and no evidence
-    missing: str  # what the row asks for and has no test yet
+    missing: str  # what the row asks for and no test shows yet
 
 
 def rows() -> list[Row]:
@@ -76,15 +76,22 @@ def defines(file: Path, name: str) -> bool:
     return file.exists() and re.search(rf"^(def|class) {name}\b", file.read_text(), re.M) is not None
 
 
+def missing(row: Row) -> str:
+    """What is said to be, and the trainings that nobody has run yet."""
+    named = [proof.removeprefix("results:") for proof in row.evidence.split() if proof.startswith("results:")]
+    not_run = [name for name in named if name not in measured()]
+    return "; ".join(filter(None, (row.missing, not_run and f"not run: {', '.join(not_run)}")))
+
+
 def status(row: Row) -> str:
     if not proofs(row):
         return "not yet"
-    return f"{row.kind}, in part" if row.missing else row.kind
+    return f"{row.kind}, in part" if missing(row) else row.kind
 
 
 def line(row: Row) -> str:
-    where = [*proofs(row), *([f"`{row.command}`"] if row.command else [])]
-    return f"| {row.id} | {row.lecture} | {row.what} | {status(row)} | {'; '.join(where)} | {row.missing} |\n"
+    where = "; ".join([*proofs(row), *([f"`{row.command}`"] if row.command else [])])
+    return f"| {row.id} | {row.lecture} | {row.what} | {status(row)} | {where} | {missing(row)} |\n"
 
 
 def ledger(text: str) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 
 from legato import distributed, reports
 from legato import tasks as tasks
+from legato.data.detect import read
 from legato.data.loader import order
 from legato.device import Device, choose, use
 from legato.draws import Draws
@@ -295,6 +296,7 @@ def detect_task(data: str) -> str:
     for name, kind in TASKS.items():
         if kind.recognises(data):
             return name
+    read(data)  # says what is wrong with it, if it was meant as pictures
     raise DataError(f"{data}: no task knows what to learn from it; name one: {', '.join(TASKS)}")
 
 

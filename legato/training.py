@@ -127,14 +127,17 @@ def accumulate_gradients(
     task: Task[Any, Any, Any], net: nn.Module, state: State, batches: list[Batch], device: Device, world: World
 ) -> None:
     """Into every parameter the gradient of the mean over all terms of these micro-batches, of all processes."""
-    total = 0.0
-    for batch in batches:
+    total, carries = 0.0, state.carry or (None,) * len(batches)  # a micro-batch is told what the same one left before
+    left = []
+    for batch, carry in zip(batches, carries):
         with device.autocast():
-            step = task.loss(net, device.move(batch.inputs), device.move(batch.targets), state.carry)
+            step = task.loss(net, device.move(batch.inputs), device.move(batch.targets), carry)
         mean = torch.stack([value.float() for value in step.values.values()]).sum()
         (mean * step.weight).backward()  # of a sum over terms: micro-batches need not be of one size
-        state.carry, total = each(step.carry, Tensor.detach), total + step.weight
+        left.append(each(step.carry, Tensor.detach))
+        total += step.weight
         note(state.losses, step, mean)
+    state.carry = None if left[0] is None else tuple(left)
     scale = world.size / world.total(total)
     torch._foreach_mul_([p.grad for p in state.net.parameters() if p.grad is not None], scale)
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -277,14 +278,25 @@ def fingerprint(found: AnnotatedSet, weighed: int = 1000) -> str:
     return sha.hexdigest()
 
 
+def recognises(path: Path) -> bool:
+    """Whether there are pictures with boxes."""
+    return path.exists() and form_of(path) is not None
+
+
 def read(path: str | Path, fold: str = "") -> AnnotatedSet:
     """The set of annotated pictures there, in three splits. Raises DataError for what cannot be meant."""
-    from legato.data import coco, voc, yolo_txt  # they fill the tables of this file
-
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: not found")
-    for form in (voc, coco, yolo_txt):
-        if form.recognises(path):
-            return complete(form.read(path), fold)
-    raise DataError(f"{path}: no boxes found; legato reads Pascal VOC, COCO (a file or a folder) and YOLO's text files")
+    if (form := form_of(path)) is None:
+        raise DataError(
+            f"{path}: no boxes found; legato reads Pascal VOC, COCO (a file or a folder) and YOLO's text files"
+        )
+    return complete(form.read(path), fold)
+
+
+def form_of(path: Path) -> ModuleType | None:
+    """The module that reads this, if one does."""
+    from legato.data import coco, voc, yolo_txt  # they fill the tables of this file
+
+    return next((form for form in (voc, coco, yolo_txt) if form.recognises(path)), None)

@@ -76,7 +76,7 @@ class MaskSet:
 
 def recognises(path: Path) -> bool:
     """Whether this folder holds pictures with masks."""
-    return any(find(path) is not None for find in (lists, voc, pairs))
+    return path.is_dir() and any(find(path) is not None for find in (lists, voc, pairs))
 
 
 def read(path: str | Path, fold: str = "") -> MaskSet:

@@ -53,14 +53,15 @@ def squeezenet(classes: int = 1000, channels: int = 3) -> nn.Sequential:
 
 @network(paper="arXiv:1602.07360", params=1_235_496, size=227)
 def squeezenet_linear(classes: int = 1000, channels: int = 3) -> nn.Sequential:
-    """SqueezeNet 1.1 for transfer: the same trunk, averaged first and then weighed by a dense layer without rectifier.
+    """SqueezeNet 1.1 for transfer: the same trunk, its features averaged, brought to one scale, and weighed linearly.
 
-    Where `squeezenet` does not rectify, the two are one function: means and weighted sums may be exchanged.
+    As a logistic regression on standardised features; a rectified class, as in the paper, is harder to learn anew.
     """
     trunk = list(squeezenet(classes, channels).named_children())[:-3]
     return stages(
         **dict(trunk),                       # (b,  512,  14,  14)
         average=GlobalAverage(),             # (b,  512)
+        scale=nn.BatchNorm1d(512, affine=False),
         dropout=nn.Dropout(0.5),
         classify=nn.Linear(512, classes),    # (b, 1000)
     )  # fmt: skip

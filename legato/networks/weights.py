@@ -133,10 +133,14 @@ def translated(file: Path, net: nn.Module) -> Published:
 
 
 def check_fit(file: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Raises DataError unless all weights of a network but those of its last layer are there, in their shapes."""
-    head = [*own][-1].rpartition(".")[0]
+    """Raises DataError unless all weights of a network but those of its head are there, in their shapes.
+
+    The head is its last layer, and what has statistics but no weights: those are of pictures yet to be seen.
+    """
+    head = {[*own][-1].rpartition(".")[0]}
+    weighed = {name.rpartition(".")[0] for name in own if name.endswith("weight")}
     for name, tensor in own.items():
-        if name.rpartition(".")[0] == head:
+        if (layer := name.rpartition(".")[0]) in head or layer not in weighed:
             continue
         if name not in tensors:
             raise DataError(f"{file}: no weights for {name}; name the network they were made for")

@@ -20,6 +20,7 @@ from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_
 from legato.layers.stages import stages
 from legato.networks.detector import SURE, Detector, Parts, enter
 from legato.networks.faster_rcnn import small
+from legato.networks.trunk import Trunk
 from legato.recipe import Recipe
 
 BOXES = 2  # of each cell: B
@@ -49,15 +50,12 @@ class YOLO(nn.Module):
         return Cells(boxes[..., :4], boxes[..., 4], classes)
 
 
-class LastMap(nn.Module):
-    """The last map of a trunk for pictures with a margin, so that its positions stand on the middles of their cells."""
+class LastMap(Trunk):
+    """A trunk's last map, of pictures with a margin, so that its positions stand on the middles of their cells."""
 
-    def __init__(self, trunk: nn.Module, offset: float) -> None:
-        super().__init__()
-        self.stages, self.trunk, self.margin = trunk.stages, trunk, max(0, round(offset))
-
-    def forward(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d _h _w"]:
-        return self.trunk(F.pad(pixels, (self.margin,) * 4))[-1]
+    def forward(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _d _h _w"]:  # type: ignore[override]
+        margin = max(0, round(self.offsets[-1]))
+        return super().forward(F.pad(pixels, (margin,) * 4))[-1]
 
 
 def yolo(parts: Parts) -> YOLO:
@@ -85,7 +83,7 @@ def on_trunk(parts: Parts, grid: int, stride: int) -> YOLO:
         cells=nn.AdaptiveAvgPool2d(grid),  # other trunks may end a position short
         predict=small(nn.Conv2d(WIDTH, 5 * BOXES + parts.classes, 1)),
     )
-    return YOLO(LastMap(trunk, trunk.offsets[0]), head, grid, parts.classes)
+    return YOLO(LastMap(trunk.stages, trunk.taps), head, grid, parts.classes)
 
 
 def published(classes: int = 20) -> YOLO:

@@ -110,6 +110,10 @@ class Detect(Task[Image, Any, nn.Module]):
         return lookup_detector(self.network)
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return annotated.recognises(Path(data)) and cls is Detect  # outlines are asked for by name
+
     def adapt(self: Own) -> Own:
         check_variations(self.augmentation)
         found, detector = annotated_set(self.data, self.fold), self.detector

@@ -91,6 +91,10 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return poses.recognises(Path(data))
+
     def adapt(self) -> "Pose":
         if self.network not in NETWORKS:
             raise UsageError(f"pose has no network {self.network!r}{nearest(self.network, NETWORKS)}")

@@ -98,6 +98,10 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return self.learnt
 
     # data
+    @classmethod
+    def recognises(cls, data: str) -> bool:
+        return masks.recognises(Path(data))
+
     def adapt(self) -> "Segment":
         if self.network not in {**STRIDES, **WHOLE}:
             raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, [*STRIDES, *WHOLE])}")

@@ -449,9 +449,8 @@ def test_T2_frozen_partial_and_full_transfer_to_other_classes_with_one_example_e
             trained = train(classify(TRUNK, data, **fields), epochs=2, batch_size=8, lr=lr, seed=which)
             found[how].append(trained.scores()["accuracy"])
     accuracy = {how: float(np.mean(values)) for how, values in found.items()}
-    print(accuracy)
     assert min(accuracy.values()) > 0.5  # a quarter by chance
-    assert accuracy["full"] > accuracy["partial"] - 0.02 > accuracy["from scratch"]
+    assert min(accuracy["full"], accuracy["partial"]) > accuracy["from scratch"]
     assert accuracy["full"] > accuracy["frozen"]
 
 

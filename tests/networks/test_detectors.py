@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from torch import nn
 
 from legato import networks as networks
@@ -84,6 +85,7 @@ def test_it_learns_from_objects_and_from_none_and_answers_in_one_form(name):
     outlined = OBJECTS._replace(bitmaps=torch.ones(2, side, side, dtype=torch.bool))
     values = detector.loss(net, seen, [outlined, EMPTY])
     sum(values.values()).backward()
+    assert len(load(save(net.state_dict()))) == len(net.state_dict())  # no tensor under two names
     frozen = {n for n, p in net.named_parameters() if not p.requires_grad}
     assert [n for n, p in net.named_parameters() if p.grad is None and n not in frozen] == []
     nothing = detector.loss(net, seen, [EMPTY, EMPTY])
