@@ -44,7 +44,7 @@ bench: $(READY)  ## legato beside its peers, in one run; writes ratios to bench/
 
 docs: $(READY)   ## redraw the tables and pictures of docs/, and run every code block in them
 	$(BIN)/python docs/build.py
-	$(BIN)/pytest docs -q
+	$(BIN)/pytest tests/test_docs.py
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

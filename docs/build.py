@@ -80,7 +80,7 @@ def missing(row: Row) -> str:
     """What is said to be, and the trainings that nobody has run yet."""
     named = [proof.removeprefix("results:") for proof in row.evidence.split() if proof.startswith("results:")]
     not_run = [name for name in named if name not in measured()]
-    return "; ".join(filter(None, (row.missing, not_run and f"not run: {', '.join(not_run)}")))
+    return "; ".join(part for part in (row.missing, f"not run: {', '.join(not_run)}" if not_run else "") if part)
 
 
 def status(row: Row) -> str:

@@ -74,9 +74,13 @@ def call(function: Any, names: Sequence[str], tensors: dict[str, Any], numbers: 
 
 
 def room(*size: int, dtype: torch.dtype) -> Tensor:
-    """Unset memory, and one number more, which is 0: a pair of bfloat16 may be read across the end of an odd row."""
+    """Memory for rows of `size[-1]`, and one number more, which is 0.
+
+    A pair of bfloat16 may be read across the end of an odd row, into the next one, and is weighed by 0 there. Memory
+    that is unset may hold NaN, and 0 · NaN is NaN: so odd rows begin as zeros.
+    """
     count = torch.Size(size).numel()
-    flat = torch.empty(count + 1, dtype=dtype)
+    flat = (torch.zeros if size[-1] % 2 else torch.empty)(count + 1, dtype=dtype)
     flat[count] = 0
     return flat[:count].view(size)
 

@@ -214,7 +214,11 @@ class PictureTask(Task[Image, Any, nn.Module]):
         if (found := self.published(self.network)) is not None:
             return f"{self.start_from}: {copy_fitting(net, found.tensors, self.start_from)}"
         donor = Run(self.start_from)
-        return f"{self.start_from}: {copy_fitting(net, donor.best(), self.start_from)}"
+        tensors = donor.best()
+        if donor.task().names != self.names:  # its head answers another question, even where the shapes agree
+            head = [name for name, _ in net.named_parameters()][-1].rpartition(".")[0]
+            tensors = {name: t for name, t in tensors.items() if not name.startswith(f"{head}.")}
+        return f"{self.start_from}: {copy_fitting(net, tensors, self.start_from)}"
 
     def recipe(self) -> Recipe:
         return recommended.recipe(self.network, self.known.size, self.known.examples[0], self.start_from, self.freeze)

