@@ -40,7 +40,6 @@ BENT = "--augmentation rotate15,scale15,shear15,shift2,elastic20"
 IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
 PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 LINEAR = f"--network squeezenet_linear --start-from {IMAGENET} --freeze trunk --fit stretch --augmentation flip"
-SKY = "--folds 5 --epochs 20 --augmentation flip,rotate180"  # no up and down in the sky
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
     Row("mnist-quicknet", "MNIST, quicknet: 99 % after seconds", "{data}/mnist --network quicknet", 1, seeds=THREE),
