@@ -38,7 +38,7 @@ class Recipe:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16: matrix products in bfloat16, master weights in float32. auto: where the machine is fast at it."""
     workers: int = 2
-    """Threads that prepare batches ahead; no number changes with it."""
+    """Threads that prepare batches ahead of sets too large for memory; no number changes with it."""
     seed: int = 0
     """Of initial weights, order, augmentation and dropout."""
     checkpoint_every: int = 0

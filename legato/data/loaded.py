@@ -31,6 +31,11 @@ class Loaded(Sequence):
             pictures = pictures.without(self.set_aside)
         self.pictures = pictures
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether a batch is only gathered, which is quicker than to wait for a thread that does it."""
+        return self.memory is not None
+
     def __len__(self) -> int:
         return len(self.pictures)
 

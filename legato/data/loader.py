@@ -39,7 +39,7 @@ def loader(
         return [Batch(m, *task.batch(examples, m, d)) for m, d in zip(micro, draws)]
 
     groups = order(task, split, recipe, epoch)[first:]
-    if recipe.workers == 0:
+    if recipe.workers == 0 or getattr(examples, "in_memory", False):  # threads beside the network's halve its speed
         yield from map(prepare, groups)
         return
     yield from ahead(prepare, groups, recipe.workers)
