@@ -1,11 +1,13 @@
 // Matrix products at the speed of the machine: C += A · B, with B packed once and used many times.
 //
-// A panel of B holds LANES columns: for every row (BF16: for every pair of rows) a cache line. The kernel keeps a block
-// of 6 rows × 4 panels of C in 24 registers and streams A and the panels past it. Every number of C is added up in the
-// order of the inner dimension, whatever the size of the batch: the bits of a row do not depend on its neighbours.
+// A panel of B holds LANES columns: for every row (BF16: for every pair of rows) a register. The kernel keeps a block
+// of 6 rows × 4 panels of C in 24 registers (6 × 2 in 12 on AVX, which has 16) and streams A and the panels past it.
+// Every number of C is added up in the order of the inner dimension, whatever the size of the batch: the bits of a row do
+// not depend on its neighbours.
 #include "lanes.h"
 
-enum { ROWS = 6, PANELS = 4, DEPTH = 256, STRIP = 48 };  // DEPTH lines of 4 panels stay in L1, STRIP rows of A in L2
+enum { ROWS = 6, PANELS = WIDTH == 32 ? 2 : 4 };
+enum { DEPTH = 256, STRIP = 48 };  // DEPTH lines of the panels stay in L1, STRIP rows of A in L2
 
 #if defined(BF16) && defined(__AVX512BF16__)
 typedef __m512i line;
@@ -13,18 +15,17 @@ INLINE line fetch(const store *p) { return _mm512_loadu_si512(p); }
 INLINE line spread(const store *a) { int32_t x; memcpy(&x, a, 4); return _mm512_set1_epi32(x); }
 INLINE vec madd(vec c, line a, line b) { return (vec)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
 #elif defined(BF16)
-typedef word16 line;
-INLINE line fetch(const store *p) { line x; memcpy(&x, p, 64); return x; }
+typedef words line;
+INLINE line fetch(const store *p) { line x; memcpy(&x, p, WIDTH); return x; }
 INLINE line spread(const store *a) { uint32_t x; memcpy(&x, a, 4); return (line){0} + x; }
 INLINE vec madd(vec c, line a, line b) {
-  c += (vec)(a << 16) * (vec)(b << 16);
-  return c + (vec)(a & 0xffff0000) * (vec)(b & 0xffff0000);
+  return fused((vec)(a & 0xffff0000), (vec)(b & 0xffff0000), fused((vec)(a << 16), (vec)(b << 16), c));
 }
 #else
 typedef vec line;
 INLINE line fetch(const store *p) { return *(const loose *)p; }
 INLINE line spread(const store *a) { return all(*a); }
-INLINE vec madd(vec c, line a, line b) { return c + a * b; }
+INLINE vec madd(vec c, line a, line b) { return fused(a, b, c); }
 #endif
 
 // along: A as a strip, line after line of `lda` rows; else row after row
@@ -44,6 +45,8 @@ INLINE void block(const int rows, const int panels, const int along, int fresh, 
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int v = 0; v < panels; v++) *(loose *)(c + r * ldc + v * LANES) = acc[r][v];
 }
+
+int width(void) { return WIDTH; }
 
 #define ARGUMENTS int fresh, long k, const store *a, long lda, const store *p, long panel, real *c, long ldc
 #define PASS fresh, k, a, lda, p, panel, c, ldc

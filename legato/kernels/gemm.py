@@ -30,7 +30,8 @@ class Precision:
 
     @property
     def lanes(self) -> int:
-        return LINE // self.real.itemsize
+        """Numbers in a register of this machine, the width of a panel. Raises Unavailable."""
+        return self.gemm.width() // self.real.itemsize
 
     @property
     def step(self) -> int:
@@ -63,7 +64,7 @@ def address(t: Tensor | None) -> c_void_p:
 
 
 def packed(b: Tensor, p: Precision, out: Tensor | None = None, every: int = 1, at: int = 0) -> Tensor:
-    """b (k, n), of any strides, in panels of a cache line's width; into each `every`-th panel of `out` from `at` on."""
+    """b (k, n), of any strides, in panels of a register's width; into each `every`-th panel of `out` from `at` on."""
     k, n = b.shape
     panels, panel = -(-n // p.lanes), -(-k // p.step) * p.step * p.lanes
     if out is None:

@@ -35,14 +35,16 @@ def test_bits_of_a_row_do_not_depend_on_its_neighbours(p):
 
 
 def test_panels_hold_columns_line_by_line():
-    b = torch.arange(40.0).view(2, 20)
-    panels = packed(b, F32).view(2, 2, 16)
-    assert torch.equal(panels[0], b[:, :16])
-    assert torch.equal(panels[1, :, :4], b[:, 16:])
+    n = F32.lanes
+    b = torch.arange(2.0 * (n + 4)).view(2, n + 4)
+    panels = packed(b, F32).view(2, 2, n)
+    assert torch.equal(panels[0], b[:, :n])
+    assert torch.equal(panels[1, :, :4], b[:, n:])
     assert not panels[1, :, 4:].any()
-    pairs = packed(torch.arange(48.0).view(3, 16), BF16).view(2, 16, 2).float()
-    assert torch.equal(pairs[0], torch.stack((torch.arange(16.0), torch.arange(16.0, 32)), dim=1))
-    assert torch.equal(pairs[1, :, 0], torch.arange(32.0, 48))
+    b = torch.arange(3.0 * n).view(3, n)
+    pairs = packed(b, BF16).view(2, n, 2).float()  # two rows side by side, the last one with zeros
+    assert torch.equal(pairs[0], b[:2].t())
+    assert torch.equal(pairs[1, :, 0], b[2])
     assert not pairs[1, :, 1].any()
 
 
