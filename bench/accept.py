@@ -39,7 +39,7 @@ THREE = (0, 1, 2)
 BENT = "--augmentation rotate15,scale15,shear15,shift2,elastic20"
 IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
 PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
-LINEAR = f"--network squeezenet_linear --start-from {IMAGENET} --freeze trunk --fit stretch --augmentation flip"
+LINEAR = f"--start-from {IMAGENET} --freeze trunk --fit stretch"
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
     Row("mnist-quicknet", "MNIST, quicknet: 99 % after seconds", "{data}/mnist --network quicknet", 1, seeds=THREE),
@@ -72,6 +72,16 @@ ROWS = [
         seeds=THREE,
         split="folds",
     ),
+    Row(
+        "shakespeare",
+        "tinyshakespeare, 2 LSTMs of 512, last tenth",
+        "{data}/text/tinyshakespeare",
+        45,
+        "nats_per_character",
+        split="valid",
+    ),
+    Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions", 8, seeds=THREE),
+    Row("tagger", "UD English EWT, universal tags, BLSTM", "{data}/ud_english_ewt", 8),
     *(
         Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
         for n, minutes in (("plain20", 2), ("plain56", 5), ("resnet20", 2), ("resnet56", 5))
@@ -116,7 +126,7 @@ def measured(row: Row, data: str) -> dict[str, object]:
 
 def read_split(run: Path, row: Row) -> tuple[float, int]:
     found = legato("evaluate", str(run), "--split", row.split, "--json")
-    return found[row.score], int(found["count"])
+    return found[row.score], int(next(found[name] for name in ("count", "words", "characters") if name in found))
 
 
 def read_metrics(run: Path, row: Row) -> tuple[float, int]:

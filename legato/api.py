@@ -1,16 +1,17 @@
 """Train, resume, evaluate, predict: task, training, run and reports joined, for the command line and for Python."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import nn
 
-from legato import distributed, reports
+from legato import distributed, explain, reports
 from legato import tasks as tasks
 from legato.data.detect import read
 from legato.data.loader import order
@@ -18,13 +19,15 @@ from legato.device import Device, choose, use
 from legato.draws import Draws
 from legato.errors import DataError, LegatoError, UsageError, nearest
 from legato.estimate import estimate
+from legato.files import write_text
 from legato.networks import registry
 from legato.networks.describe import Column, Row, lecture_table
 from legato.networks.describe import describe as stages_of
 from legato.progress import Progress
 from legato.recipe import Recipe
-from legato.run import Run, write_text
+from legato.run import Run, must_be_free
 from legato.task import TASKS, Decoding, Split, Task, lookup
+from legato.tasks.published import published_classifier
 from legato.training import ALONE, SILENT, Evaluation, fit, merged
 from legato.training import evaluate as evaluate_one
 
@@ -32,14 +35,13 @@ AnyTask = Task[Any, Any, Any]
 BUILT_IN = ("digits",)  # data sets that need no path
 
 
-class Trained:
-    """A run with its network, ready for use: what `legato.train` and `legato.load` give."""
+class Ready:
+    """A task and a network that answers it, on a device: what `legato.load` gives."""
 
-    def __init__(self, run: Run, device: str = "auto") -> None:
-        self.run, self.task = run, run.task()
-        self.device = choose(device, run.device().precision)
-        use(self.device)
-        self.network: nn.Module = self.device.place(run.network())
+    def __init__(self, task: AnyTask, network: nn.Module, device: Device) -> None:
+        use(device)
+        self.task, self.device = task, device
+        self.network: nn.Module = device.place(network)
 
     def predict(self, *sources: str | Path, top: int = 5) -> list[Any]:
         """An answer for each file."""
@@ -65,6 +67,38 @@ class Trained:
         with self.device.autocast():
             outputs, _ = self.task.outputs(self.network, encoded, None)
         return self.task.predict(outputs, encoded, how)
+
+    def explain(
+        self,
+        source: str | Path = "",
+        how: str = "",
+        what: str = "",
+        stage: str = "",
+        channel: int = -1,
+        among: str = "train",
+    ) -> list[explain.Shown]:
+        """Why it answers so about a file, in pictures, by one of the methods of `legato explain RUN --how list`.
+
+        Without a source: a method that looks at the network alone. what, stage, channel: as `legato explain` has them;
+        among: where methods that compare look, a split or a folder. Raises UsageError where the method makes no sense.
+        """
+        if how:
+            found = explain.fitting(how, self.task, self.network)
+        else:
+            found = explain.default(self.task, self.network, needs_input=bool(source))
+        if found.needs_input and not source:
+            raise UsageError(f"{found.name} explains an answer: name what to answer")
+        input = self.task.read_input(str(source)) if found.reads(bool(source)) else None
+        others = explain.Among(self.task, among)
+        return found.show(explain.Subject(self.task, self.network, self.device, input, what, stage, channel, others))
+
+
+class Trained(Ready):
+    """A run with its network, ready for use: what `legato.train` gives."""
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run = run
+        super().__init__(run.task(), run.network(), choose(device, run.device().precision))
 
     def evaluate(self, split: Split = "test", data: str | Path = "") -> dict[str, float]:
         """Scores on a split of the run's data, or of other data of the same kind."""
@@ -94,8 +128,10 @@ def train(
     kind = lookup(task or detect_task(str(data)))
     own, recipe = split_choices(kind, choices)
     folder = Path(to or f"runs/{Path(data).resolve().stem}-{kind.name}")
-    if seeds > 1 and folds > 1:
-        raise UsageError("--seeds and --folds: one at a time")
+    if min(seeds, folds) < 1 or (seeds > 1 and folds > 1):
+        raise UsageError(f"--seeds {seeds} --folds {folds}: one of them, and at least 1")
+    if folds > 1 and "fold" not in {f.name for f in fields(kind)}:
+        raise UsageError(f"--folds {folds}: {kind.name} has no folds; --seeds trains it several times")
     if folds > 1:
         parts = {f"fold{i + 1}": (own | {"fold": f"{i + 1}/{folds}"}, recipe) for i in range(folds)}
     elif seeds > 1:
@@ -106,21 +142,33 @@ def train(
     trained = {}
     for name, (own, recipe) in parts.items():
         show.say(f"— {name}")
-        trained[name] = train_one(kind(data=str(data), **own), recipe, folder / name, device, show)
-    write_text(folder / "summary.json", summary(trained, show))
+        trained[name] = one_of_several(kind(data=str(data), **own), recipe, folder / name, device, show)
+    if distributed.first():
+        write_text(folder / "summary.json", json.dumps(summary(trained, show), indent=1))
     return next(iter(trained.values()))
+
+
+def one_of_several(task: AnyTask, overrides: dict[str, Any], folder: Path, where: str, show: Progress) -> Trained:
+    """A training; where it was begun before in just this way, the rest of it."""
+    if (folder / "run.json").is_file():
+        run, adapted = Run(folder), task.adapt()
+        if (run.task(), run.recipe()) == (adapted, replace(adapted.recipe(), **overrides)):
+            return resume(folder, show=show)
+    return train_one(task, overrides, folder, where, show)
 
 
 def train_one(task: AnyTask, overrides: dict[str, Any], folder: Path, where: str, show: Progress) -> Trained:
     """One training, from adapting the task to the report."""
     world = distributed.join()
     show = show if world.first else SILENT
+    if world.first:
+        must_be_free(folder)  # better said before the data are read
     task = task.adapt()
     recipe = replace(task.recipe(), **overrides)
     device = choose(placed(where, world), recipe.precision)
     for line in (*task.about(), decided(recipe, device)):
         show.say(line)
-    show.say(estimate(task, recipe, device))
+    show.say(estimate(task, recipe, device, folder))
     if world.first:
         Run.begin(folder, task, recipe, device)
     world.wait()
@@ -174,10 +222,12 @@ def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progr
         show.say(f"was on {chosen_device.name}, now on {device}: not bit-identical to a training that stayed")
         chosen_device = choose(device, recipe.precision)
     at = run.position()
+    if epochs and epochs <= at.epoch:
+        raise UsageError(f"--epochs {epochs}: {run.folder} has done {at.epoch}; epochs are counted from the beginning")
     if epochs and epochs != recipe.epochs:
         show.say(
             f"{at.epoch} of {recipe.epochs} epochs done, now {epochs}: from here on the learning rate follows the "
-            "longer schedule, unlike that of a training begun with it"
+            f"schedule of {epochs}, unlike that of a training begun with it"
         )
         recipe = replace(recipe, epochs=epochs)
         run.rewrite(recipe=recipe)
@@ -189,9 +239,25 @@ def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progr
     return Trained(run, chosen_device.name)
 
 
-def load(folder: str | Path, device: str = "auto") -> Trained:
-    """A run, ready for use."""
-    return Trained(Run(folder), device)
+@overload
+def load(run: str | Path, device: str = "auto") -> Trained: ...
+@overload
+def load(run: str | Path, device: str = "auto", *, start_from: str) -> Ready: ...
+def load(run: str | Path, device: str = "auto", *, start_from: str = "") -> Ready:
+    """A run, ready for use; or a network by its name with published weights, `start_from` a file or `imagenet`.
+
+    Raises UsageError for what is neither.
+    """
+    name = str(run)
+    if start_from and Path(name, "run.json").is_file():
+        raise UsageError(f"{name}: a run has weights of its own; --start-from goes with the name of a network")
+    if start_from:
+        return Ready(*published_classifier(name, start_from), choose(device, "fp32"))
+    if name in registry.NETWORKS and not Path(name).exists():
+        raise UsageError(
+            f"{name} is a network without weights: --start-from names a file of them, or `imagenet` to fetch them"
+        )
+    return Trained(Run(run), device)
 
 
 @torch.no_grad()
@@ -208,13 +274,19 @@ def evaluate(
     With `views` each example is also judged varied as in training, so many times in all, and the mean counts
     (Krizhevsky et al. 2012, section 4.1, take ten crops).
     """
+    if not runs:
+        raise UsageError("no run to evaluate: name the folder of one, or of several for their ensemble")
+    if views < 1:
+        raise UsageError(f"--views {views}: must be at least 1")
     members = [Trained(Run(folder), device) for folder in runs]
     tasks = [moved(member.task, data) for member in members]
-    check_ensemble(tasks, runs)
+    check_ensemble(tasks, runs, split)
     first, recipe = tasks[0], members[0].run.recipe()
     if not len(first.examples(split)):
         raise DataError(f"{data or first.data}: no {split} split; --split names another")
     groups = order(first, split, recipe, 0)
+    if data:
+        show.say(f"{data}: {sum(map(len, groups)):,} {split} examples")
     show.start(f"evaluate {split}", sum(map(len, groups)))
     if len(members) * views == 1:
         found = evaluate_one(first, members[0].network, split, recipe, members[0].device, show=show)
@@ -239,12 +311,20 @@ def views_of(member: Trained, task: AnyTask, split: Split, indices: list[int], v
             yield task.outputs(member.network, member.device.move(inputs), None)[0]
 
 
-def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path]) -> None:
+def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path], split: Split) -> None:
+    """Raises UsageError unless all answer the same question, and are asked it of the same examples."""
     for task, folder in zip(tasks[1:], runs[1:]):
         if (task.name, task.names) != (tasks[0].name, tasks[0].names):
             raise UsageError(
                 f"{folder} answers another question than {runs[0]}: an ensemble needs one task and one list of names"
             )
+        if asked_of(task, split) != asked_of(tasks[0], split):
+            raise UsageError(f"{folder} and {runs[0]} have other {split} examples: --data says which to judge both on")
+
+
+def asked_of(task: AnyTask, split: Split) -> tuple[Any, ...]:
+    """What decides which examples a split has: the data, the fold where it deals them anew, and how many there are."""
+    return Path(task.data).resolve(), split != "test" and getattr(task, "fold", ""), len(task.examples(split))
 
 
 def moved(task: AnyTask, data: str | Path) -> AnyTask:
@@ -265,7 +345,7 @@ def compare(folder: str | Path = "runs") -> list[dict[str, Any]]:
         try:
             rows.append({**reports.summary(Run(file.parent)), **name})
         except LegatoError as error:  # the others can still be compared
-            rows.append({**dict.fromkeys(rows[0] if rows else ["name"]), **name, "task": f"{error}"})
+            rows.append({**name, "error": str(error)})
     return rows
 
 
@@ -312,24 +392,23 @@ def split_choices(kind: type[AnyTask], choices: dict[str, Any]) -> tuple[dict[st
 
 def decided(recipe: Recipe, device: Device) -> str:
     """How it will be trained."""
+    shares = f", {recipe.lr_scale}" if recipe.lr_scale else ""
     return (
-        f"{recipe.optimizer}, lr {recipe.lr:g} ({recipe.schedule}), batch {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"{device.precision} on {device.name}, {device.threads} threads, seed {recipe.seed}"
+        f"{recipe.optimizer}, lr {recipe.lr:g} ({recipe.schedule}{shares}), batch {recipe.batch_size}, "
+        f"epochs {recipe.epochs}, {device.precision} on {device.name}, threads {device.threads}, seed {recipe.seed}"
     )
 
 
-def summary(trained: dict[str, Trained], show: Progress) -> str:
-    """Mean and standard deviation of every validation score, as JSON."""
-    import json
-
-    last = {name: best_report(t.run) for name, t in trained.items()}
-    keys = [k for k in next(iter(last.values())) if k.startswith("valid/")]
+def summary(trained: dict[str, Trained], show: Progress) -> dict[str, dict[str, Any]]:
+    """Mean and standard deviation of every validation score over these runs."""
+    last = [best_report(t.run) for t in trained.values()]
     table = {}
-    for key in keys:
-        values = [report[key] for report in last.values()]
+    for key in (k for k in last[0] if k.startswith("valid/")):
+        values = [report[key] for report in last]
         table[key] = {"mean": mean(values), "sd": stdev(values), "values": values}
-        show.say(f"{key}: {mean(values):.4f} ± {stdev(values):.4f} over {len(values)}")
-    return json.dumps(table, indent=1)
+        if key != "valid/count":
+            show.say(f"{key}: {mean(values):.4g} ± {stdev(values):.2g} ({len(values)} runs)")
+    return table
 
 
 def best_report(run: Run) -> dict[str, float]:

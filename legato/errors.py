@@ -22,6 +22,10 @@ class DataError(LegatoError):
     code = 3
 
 
+class Notice(UserWarning):
+    """Something the user should know, and nothing to stop for."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean resnet18?`, or the list of what there is when nothing is near."""
     known = list(known)

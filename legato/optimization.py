@@ -1,24 +1,21 @@
 """From a recipe to an optimiser, and what else happens to weights at a step."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from legato.errors import LegatoError
-from legato.recipe import Recipe
+from legato.errors import LegatoError, UsageError, nearest
+from legato.recipe import Recipe, scales
 
 
 def optimizer_of(net: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimiser over what is not frozen; decay only on what has more than one axis (weights)."""
-    trained = [p for p in net.parameters() if p.requires_grad]
-    if not trained:
+    groups = groups_of(net, recipe)
+    if not groups:
         raise LegatoError("every stage is frozen: nothing to train; leave the last one out of --freeze")
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
     optim, lr, beta = torch.optim, recipe.lr, recipe.momentum
     match recipe.optimizer:
         case "sgd":
@@ -35,9 +32,43 @@ def optimizer_of(net: nn.Module, recipe: Recipe) -> Optimizer:
             return optim.Adagrad(groups, lr)
 
 
+def groups_of(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters that are alike in their share of the rate and in their decay; none that are frozen."""
+    alike: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    shares = shares_of(net, recipe.lr_scale)
+    for name, p in net.named_parameters():
+        if p.requires_grad:
+            alike.setdefault((shares[name], p.dim() > 1), []).append(p)
+    return [
+        {"params": params, "share": share, "weight_decay": recipe.weight_decay if decays else 0.0}
+        for (share, decays), params in alike.items()
+    ]
+
+
+def shares_of(net: nn.Module, spec: str) -> dict[str, float]:
+    """The share of the rate that each parameter learns with: discriminative fine-tuning (Howard & Ruder 2018, 3.2).
+
+    `trunk` is the stage of that name, or all stages but the last that has weights; later words override earlier ones.
+    Raises UsageError naming the nearest stage.
+    """
+    stages = [name for name, stage in net.named_children() if any(True for _ in stage.parameters())]
+    shares = dict.fromkeys((name for name, _ in net.named_parameters()), 1.0)
+    inside = {name for name, stage in net.named_modules() if name and any(True for _ in stage.parameters())}
+    for stage, share in scales(spec).items():
+        chosen = stages[:-1] if stage == "trunk" and stage not in inside else [stage]
+        if not inside.issuperset(chosen):
+            raise UsageError(
+                f"--lr-scale {stage}: no stage of that name with weights{nearest(stage, ['trunk', *stages])}"
+            )
+        heads = tuple(f"{name}." for name in chosen)
+        shares |= {name: share for name in shares if name.startswith(heads)}
+    return shares
+
+
 def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """The rate of a step, each group its share of it."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["share"]
 
 
 def train_mode(net: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """How to train: plain fields, nothing nested; and the learning rate as a function of the step."""
 
 from dataclasses import dataclass, fields
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Literal
 
 from legato.errors import UsageError
@@ -23,6 +23,8 @@ class Recipe:
     """The rule that turns gradients into steps."""
     lr: float = 3e-3
     """Peak learning rate."""
+    lr_scale: str = ""
+    """Rates of stages as shares of lr: `trunk=0.1`, all but the last stage; or `conv1=0.01,conv2=0.1`."""
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "cosine"
     """Course of the rate after warm-up: to 0 in a line or a cosine, or divided by 10 when validation stands still."""
     warmup: float = 0.1
@@ -56,6 +58,21 @@ class Recipe:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and value < 0:
                 raise UsageError(f"--{field.name.replace('_', '-')} {value}: must not be negative")
+        scales(self.lr_scale)
+
+
+def scales(spec: str) -> dict[str, float]:
+    """`trunk=0.1,conv1=0.01` → {"trunk": 0.1, "conv1": 0.01}. Raises UsageError."""
+    found = {}
+    for word in filter(None, map(str.strip, spec.split(","))):
+        stage, _, share = word.partition("=")
+        try:
+            found[stage.strip()] = float(share)
+        except ValueError:
+            raise UsageError(f"--lr-scale {word}: write STAGE=SHARE, as in trunk=0.1") from None
+        if not 0 <= found[stage.strip()] < inf:
+            raise UsageError(f"--lr-scale {word}: a share is 0 or more")
+    return found
 
 
 def lr_at(recipe: Recipe, step: int, steps: int, drops: int = 0) -> float:

@@ -1,6 +1,6 @@
 """A run is a folder: what was tried, how it went, what came of it. JSON and safetensors, never a pickle.
 
-run.json            task with what it has learnt from the data, recipe, device, versions, commit
+run.json            task with what it has learnt from the data, recipe, device, versions, commit, files given by --with
 metrics.jsonl       a line a report; no clock in it, so that equal runs have equal files (timing.jsonl has the clock)
 state.safetensors   network, optimiser, carry, position: all that `resume` needs, replaced atomically
 best.safetensors    the best weights: beside run.json, all that use needs
@@ -11,19 +11,19 @@ import os
 import platform
 import subprocess
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from legato import __version__
+from legato import __version__, extension
 from legato.device import Device
-from legato.errors import LegatoError, UsageError
+from legato.errors import LegatoError, Notice, UsageError
+from legato.files import append, json_lines, read_tensors, write_tensors, write_text
 from legato.recipe import Recipe
 from legato.record import from_json, to_json
 from legato.task import Task, lookup
@@ -61,25 +61,23 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not (self.folder / "run.json").is_file():
-            there = "holds no run.json" if self.folder.is_dir() else "does not exist"
-            raise UsageError(
-                f"{self.folder} {there}: name the folder of a run, as `legato train … --to FOLDER` makes it"
-            )
+            raise UsageError(f"{self.folder} {no_run(self.folder)}")
 
     @classmethod
     def begin(cls, folder: str | Path, task: Task[Any, Any, Any], recipe: Recipe, device: Device) -> "Run":
-        """A new run in an empty or new folder; raises UsageError where something is already."""
+        """A new run in an empty or new folder; raises UsageError where something is already, or nothing can be."""
         folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()):
-            what = "already holds a run" if (folder / "run.json").exists() else "holds something else"
-            todo = "`legato resume` goes on with it; --to names another" if "run" in what else "name another with --to"
-            raise UsageError(f"{folder} {what}: {todo}")
-        folder.mkdir(parents=True, exist_ok=True)
+        must_be_free(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--to {folder}: cannot be made ({error.strerror}); name another") from None
         about = {
             "task": {"name": task.name, **to_json(task)},
             "recipe": to_json(recipe),
             "device": to_json(device),
             "made_with": made_with(),
+            "with": dict(extension.GIVEN),
         }
         write_text(folder / "run.json", json.dumps(about, indent=1, ensure_ascii=False))
         return cls(folder)
@@ -89,13 +87,23 @@ class Run:
         file = self.folder / "run.json"
         try:
             about = json.loads(file.read_text())
-            return {key: about[key] for key in ("task", "recipe", "device", "made_with")}
-        except (ValueError, KeyError, TypeError) as error:
+            return {key: about[key] for key in ("task", "recipe", "device", "made_with")} | {
+                "with": about.get("with", {})
+            }
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise LegatoError(f"{file}: damaged ({error}); restore it from a copy, or train again") from None
 
     def task(self) -> Task[Any, Any, Any]:
-        fields = dict(self.about()["task"])
-        return from_json(lookup(str(fields.pop("name", ""))), fields, f"{self.folder / 'run.json'}: task")
+        """Raises UsageError where it needs a file of the user's own that is not given, LegatoError where damaged."""
+        about = self.about()
+        for name in extension.check(about["with"], str(self.folder)):
+            warnings.warn(Notice(f"{name} has changed since {self.folder} was made with it"), stacklevel=1)
+        fields, where = dict(about["task"]), f"{self.folder / 'run.json'}: task"
+        try:
+            kind = lookup(str(fields.pop("name", "")))
+        except UsageError as error:
+            raise LegatoError(f"{where}: {error}") from None
+        return from_json(kind, fields, where)
 
     def recipe(self) -> Recipe:
         return from_json(Recipe, self.about()["recipe"], f"{self.folder / 'run.json'}: recipe")
@@ -115,9 +123,19 @@ class Run:
         if clock is not None:
             append(self.folder / "timing.jsonl", {"step": numbers.get("step", 0), **clock, "time": time.time()})
 
+    def keep_specimen(self, at: Position, text: str) -> None:
+        """A line of specimens.jsonl: what the network makes by now."""
+        append(self.folder / "specimens.jsonl", {"epoch": at.epoch, "step": at.step, "text": text})
+
+    def specimens(self) -> list[dict[str, Any]]:
+        """One for each moment it was asked; what was made again after a crash is the same."""
+        last = self.position().step
+        found = {line["step"]: line for line in json_lines(self.folder / "specimens.jsonl") if line["step"] <= last}
+        return [found[step] for step in sorted(found)]
+
     def metrics(self) -> list[dict[str, float]]:
-        file = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        """A report an epoch; a last line that a crash has cut short is left out."""
+        return json_lines(self.folder / "metrics.jsonl")
 
     # what came of it
     def checkpoint(
@@ -175,6 +193,25 @@ class Run:
         return net.eval()
 
 
+def no_run(folder: Path) -> str:
+    """Why this is not the folder of a run, and what to name instead."""
+    inside = sorted(file.parent.name for file in folder.glob("*/run.json"))
+    if inside:
+        return f"holds several runs ({', '.join(inside[:9])}): name one of them, or all for their ensemble"
+    there = "holds no run.json" if folder.is_dir() else "does not exist"
+    return f"{there}: name the folder of a run, as `legato train … --to FOLDER` makes it"
+
+
+def must_be_free(folder: Path) -> None:
+    """Raises UsageError where there is something in the folder already."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if (folder / "run.json").exists():
+        raise UsageError(f"{folder} already holds a run: `legato resume {folder}` goes on with it; --to names another")
+    what = "holds something else" if folder.is_dir() else "is a file"
+    raise UsageError(f"{folder} {what}: name another folder with --to")
+
+
 def made_with() -> dict[str, str]:
     """Versions, machine and commit, so that a result can be explained years later."""
     try:
@@ -183,64 +220,6 @@ def made_with() -> dict[str, str]:
         commit = ""
     versions = {"legato": __version__, "torch": torch.__version__, "python": platform.python_version()}
     return versions | {"machine": f"{platform.system()} {platform.machine()}", "commit": commit}
-
-
-def append(file: Path, numbers: Mapping[str, float]) -> None:
-    with file.open("a") as f:
-        f.write(json.dumps(dict(numbers)) + "\n")
-
-
-def write_text(file: Path, text: str) -> None:
-    with replacing(file) as beside:
-        beside.write_text(text)
-
-
-def write_tensors(file: Path, tensors: Mapping[str, Tensor], about: dict[str, str]) -> None:
-    with replacing(file) as beside:
-        save_file({k: t.detach().contiguous().cpu() for k, t in tensors.items()}, beside, about)
-
-
-class replacing:
-    """Write beside a file, then put it in its place in one step: a crash or a full disk leaves the old one."""
-
-    def __init__(self, file: Path) -> None:
-        self.file, self.beside = file, file.with_name(file.name + ".new")
-
-    def __enter__(self) -> Path:
-        return self.beside
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        try:
-            if error is None:
-                sync(self.beside)
-                os.replace(self.beside, self.file)
-                sync(self.file.parent)
-        except OSError as failed:
-            error = failed
-        if isinstance(error, OSError | SafetensorError):
-            self.beside.unlink(missing_ok=True)
-            kept = "the last one is intact" if self.file.exists() else "nothing was there before"
-            raise LegatoError(
-                f"{self.file}: could not be written ({error}); {kept}; free some space and resume"
-            ) from error
-
-
-def sync(path: Path) -> None:
-    """Wait until the disk has it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read_tensors(file: Path, only_about: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(file, "pt") as f:
-            about = f.metadata() or {}
-        return ({} if only_about else load_file(file)), about
-    except (SafetensorError, OSError) as error:
-        raise LegatoError(f"{file}: damaged or unreadable ({error}); restore it from a copy, or train again") from None
 
 
 def load_weights(net: nn.Module, weights: dict[str, Tensor], file: Path) -> None:

@@ -149,6 +149,15 @@ class Task(ABC, Generic[Input, Target, Net]):
         """(b,) the number an explanation explains, or None if there is none."""
         return None
 
+    def score(self, net: Net, inputs: Any, what: str) -> Tensor | None:
+        """(b,) the number that explanations and attacks differentiate: the evidence, where possible before a softmax or
+        sigmoid, whose gradient vanishes as the network grows sure."""
+        return self.evidence(self.outputs(net, inputs, None)[0], what)
+
+    def specimen(self, net: Net) -> str:
+        """A short text the network makes from nothing, of the same draws each time: a report shows how it grew."""
+        return ""
+
     # use
     def read_input(self, source: str) -> Input:
         """What a user names on the command line, read."""

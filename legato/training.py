@@ -94,6 +94,8 @@ def fit(
             seconds = time.monotonic() - began
             clock = {"seconds": seconds, "examples_per_second": size(groups[first:]) / seconds}
             close_epoch(task, recipe, run, state, device, world, steps, show, clock)
+    if state.at.step < steps:
+        show.say(f"stopped: {state.at.stale} epochs without a better validation score (--patience {recipe.patience})")
     return task.finish(state.net)
 
 
@@ -115,7 +117,10 @@ def begun(task: Task[Any, Any, Any], recipe: Recipe, run: Run, device: Device, s
         sums = {f"ema/{name}": t.clone() for name, t in net.state_dict().items()}
     ema = device.move({k.removeprefix("ema/"): t for k, t in sums.items() if k.startswith("ema/")})
     losses = {k.removeprefix("losses/"): t for k, t in sums.items() if k.startswith("losses/")}
-    return State(net, optimizer, at, device.move(carry), ema, losses)
+    state = State(net, optimizer, at, device.move(carry), ema, losses)
+    if at.step == 0:
+        keep_specimen(task, run, state)
+    return state
 
 
 def sums_of(state: State) -> dict[str, Tensor]:
@@ -181,9 +186,17 @@ def close_epoch(
         if improved:
             run.keep_best(state.weights)
         run.log(report, clock | {"memory_bytes": peak_memory()})
+        keep_specimen(task, run, state)
         run.checkpoint(state.net, state.optimizer, state.at, None, sums_of(state))
     world.wait()
     show.say(line_of(report, clock["seconds"]))
+
+
+def keep_specimen(task: Task[Any, Any, Any], run: Run, state: State) -> None:
+    """What the network makes by now, where its task makes anything."""
+    with swapped(state.net, state.weights):
+        if made := task.specimen(state.net):
+            run.keep_specimen(state.at, made)
 
 
 def out_of_patience(recipe: Recipe, at: Position) -> bool:
@@ -252,11 +265,11 @@ def swapped(net: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
 def not_a_number(run: Run, state: State, batches: list[Batch]) -> LegatoError:
     """Where the gradient stopped being one."""
     examples = [i for batch in batches for i in batch.indices]
-    loss = {k.removeprefix("sum/"): float(v) for k, v in state.losses.items() if k.startswith("sum/")}
+    saved = run.position().step
+    kept = f"the state of step {saved} is kept in {run.folder}" if saved else "nothing had been saved yet"
     return LegatoError(
-        f"gradient is not a number at step {state.at.step}, epoch {state.at.epoch + 1} "
-        f"(loss {float(state.losses['last']):.4g}, sums of the epoch {loss}, batch of examples {examples[:4]}…); "
-        f"the last good state is kept in {run.folder}: "
+        f"gradient is not a number at step {state.at.step}, epoch {state.at.epoch + 1} (loss "
+        f"{float(state.losses['last']):.4g}, examples {', '.join(map(str, examples[:4]))}, …); {kept}; "
         "try a smaller --lr, or --clip-norm 1"
     )
 

@@ -1,10 +1,11 @@
 """The command line: a file a verb. The dispatcher knows their names, and imports nothing heavy before one is chosen."""
 
 import sys
+import warnings
 from importlib import import_module
 
 from legato import __version__
-from legato.errors import LegatoError, nearest
+from legato.errors import LegatoError, Notice, UsageError, nearest
 
 VERBS = {
     "train": "learn from a folder or file of data; what is in it decides the task",
@@ -12,7 +13,11 @@ VERBS = {
     "evaluate": "scores of a run on a split; of several runs, of their ensemble",
     "predict": "answers for files, folders, globs, or - for paths from stdin",
     "sample": "text from a language model, as it comes",
-    "explain": "which pixels an answer rests on",
+    "explain": "why a network answers as it does: maps, filters, cells, neighbours",
+    "attack": "change a picture by its gradient until the network sees something else",
+    "dream": "let a network put into a picture what it looks for",
+    "style": "paint one picture in the manner of another",
+    "demo": "the foundations of the lectures, each as a picture and ten lines",
     "describe": "the table of a network: shapes, parameters, activations, multiply-adds, receptive field",
     "list": "networks, tasks, formats",
     "data": "what a data set is: counts, classes, sizes, broken and duplicate files, a contact sheet",
@@ -31,6 +36,8 @@ usage: legato VERB …        legato VERB --help says more
   legato evaluate runs/flowers --split test --json
   legato predict runs/flowers photo.jpg
 
+every verb takes --with FILE.py: networks, tasks and cells of your own
+
 exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 130 interrupted (state kept)"""
 
 
@@ -43,10 +50,11 @@ def main(args: list[str] | None = None) -> int:
     if args[0] == "--version":
         print(__version__)
         return 0
+    warnings.formatwarning = as_line
     try:
         if args[0] not in VERBS:
-            raise usage(args[0])
-        import_module(f"legato.cli.{args[0]}").main(args[1:])
+            raise UsageError(f"no verb {args[0]!r}{nearest(args[0], VERBS)}")
+        import_module(f"legato.cli.{args[0]}").main(with_given_files(args[1:]))
     except LegatoError as error:
         print(f"legato: {error}", file=sys.stderr)
         return error.code
@@ -56,10 +64,31 @@ def main(args: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read us has enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # a disk that is full, a folder one may not write to
+        print(f"legato: {error.filename or args[0]}: {error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def usage(verb: str) -> LegatoError:
-    from legato.errors import UsageError
+def with_given_files(args: list[str]) -> list[str]:
+    """The arguments without `--with FILE.py`, which every verb takes; the files are executed."""
+    rest, left = [], iter(args)
+    for arg in left:
+        name, is_one, file = arg.partition("=")
+        if name != "--with":
+            rest.append(arg)
+            continue
+        from legato import extension
 
-    return UsageError(f"no verb {verb!r}{nearest(verb, VERBS)}")
+        extension.give(file if is_one else next(left, ""))
+    return rest
+
+
+def as_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A notice of legato's without the place in legato's source that it comes from."""
+    return f"legato: {message}\n" if issubclass(category, Notice) else USUAL(message, category, filename, lineno, line)
+
+
+USUAL = warnings.formatwarning

@@ -31,17 +31,18 @@ class Describe:
 def main(args: list[str]) -> None:
     options = arguments.parse(Describe, args, "describe")
     rows = api.describe(options.name, options.classes, options.channels, options.size)
+    _, shape = api.named(options.name, options.classes, options.channels, options.size)
     total = sum(row.params for row in rows)
     if options.picture:
         picture.save(picture.stage_diagram(rows, options.name), options.picture)
     if options.json:
         show.as_json({"name": options.name, "params": total, "stages": [to_json(row) for row in rows]})
         return
-    show.table([readable(row) for row in rows], options.name)
+    show.table([readable(row) for row in rows], f"{options.name}, for a picture of {' × '.join(map(str, shape))}")
     if options.name.startswith("vgg"):
         lecture(options)
     macs, bytes_ = sum(row.macs for row in rows), 4 * sum(row.activations for row in rows)
-    print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.1f} MB of activations a picture in float32")
+    print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.3g} MB of activations a picture in float32")
 
 
 def readable(row: Row) -> dict[str, object]:

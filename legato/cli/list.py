@@ -36,7 +36,7 @@ def tasks() -> list[dict[str, object]]:
 
     return [
         {"name": n, "takes": " + ".join(t.__name__ for t in k.takes), "what": (k.__doc__ or "").split("\n")[0]}
-        for n, k in TASKS.items()
+        for n, k in sorted(TASKS.items())
     ]
 
 
@@ -47,6 +47,30 @@ def cells() -> list[dict[str, object]]:
 
 
 def formats() -> list[dict[str, object]]:
-    from legato.data.detect import FORMATS
+    from legato.data import (
+        coco,
+        conllu,
+        masks,
+        poses_coco,
+        poses_csv,
+        poses_lsp,
+        sentences,
+        text_files,
+        text_pairs,
+        voc,
+        yolo_txt,
+    )
+    from legato.data.detect import READERS
 
-    return [{"name": name, "what": what} for name, what in FORMATS.items()]
+    modules = {
+        "whole pictures": READERS.values(),
+        "boxes and outlines": (voc, coco, yolo_txt),
+        "pixels": (masks,),
+        "joints": (poses_coco, poses_csv, poses_lsp),
+        "text": (text_files, sentences, conllu, text_pairs),
+    }
+    return [
+        {"name": module.__name__.rpartition(".")[2], "of": use, "what": (module.__doc__ or "").partition("\n")[0]}
+        for use, of_this_use in modules.items()
+        for module in of_this_use
+    ]

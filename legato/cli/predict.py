@@ -4,7 +4,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import glob
+from itertools import chain, count
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -20,7 +22,7 @@ from legato.values import Image
 class Predict:
     """Answers for files, for the pictures in folders, for globs, or for the paths on stdin (-)."""
 
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     sources: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders, globs, or - for a path a line from stdin."""
@@ -38,30 +40,48 @@ class Predict:
 
 def main(args: list[str]) -> None:
     options = arguments.parse(Predict, args, "predict")
+    if options.top < 1:
+        raise UsageError(f"--top {options.top}: must be at least 1")
     trained = api.load(options.run, options.device)
-    sources = list(files(options.sources))
-    broken = 0
+    sources, broken, names = list(files(options.sources)), 0, Names()
     for source, (input, answer) in zip(sources, trained.answers(sources, Decoding(options.top))):
         if isinstance(answer, DataError):
             broken += 1
             print(f"legato: {answer}", file=sys.stderr)
-        elif options.json:
-            show.as_json({"file": source, **(answer if isinstance(answer, dict) else {"answer": answer})})
+            continue
+        saved = save(trained.task.draw(input, answer), Path(options.save), names.of(source)) if options.save else ""
+        if options.json:
+            found = answer if isinstance(answer, dict) else {"answer": answer}
+            show.as_json({"file": source, **found} | ({"saved": saved} if saved else {}))
         else:
-            print(f"{source}\t{trained.task.line(answer)}")
-        if options.save and not isinstance(answer, DataError):
-            save(trained.task.draw(input, answer), Path(options.save), Path(source).stem)
+            print("\t".join(filter(None, [source, trained.task.line(answer), saved])), flush=True)
     if broken:
-        raise DataError(f"{broken} of {len(sources)} files could not be read; the others are answered above")
+        others = "; the others are answered above" if broken < len(sources) else ""
+        raise DataError(f"{broken} of {len(sources)} files could not be read{others}")
 
 
-def save(drawn: Image | str, folder: Path, name: str) -> None:
-    """The answer drawn, as a PNG; one that cannot be drawn as text."""
+def save(drawn: Image | str, folder: Path, name: str) -> str:
+    """The answer drawn, as a PNG; one that cannot be drawn as text. The file it is in."""
     if isinstance(drawn, Image):
         picture.save(picture.pixels(drawn), folder / f"{name}.png")
-        return
+        return str(folder / f"{name}.png")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.txt").write_text(drawn + "\n")
+    return str(folder / f"{name}.txt")
+
+
+class Names:
+    """A name for each file, no two alike: its own without the suffix, else with that of its folder or a number."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def of(self, source: str) -> str:
+        path = Path(source)
+        tried = chain([path.stem, f"{path.parent.name}-{path.stem}"], (f"{path.stem}-{k}" for k in count(2)))
+        name = next(name for name in tried if name not in self.taken)
+        self.taken.add(name)
+        return name
 
 
 def files(sources: tuple[str, ...]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """legato resume RUN: go on with a training."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
@@ -13,7 +14,7 @@ from legato.progress import choose
 class Resume:
     """Go on with an interrupted training, as if it had never stopped; or make a finished one longer."""
 
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     epochs: int = 0
     """New number of epochs in all; 0: as begun."""

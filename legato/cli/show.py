@@ -31,9 +31,12 @@ def cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+OWN_UNITS = {"loss", "rmse", "mae", "mse", "r2", "nats", "perplexity", "ratio", "psnr"}  # no shares, though below 1
+
+
 def scores(found: Mapping[str, float]) -> None:
     """A line a score, percentages where they are shares."""
     width = max(map(len, found))
     for name, value in found.items():
-        share = isinstance(value, float) and 0 <= value <= 1 and "loss" not in name
+        share = isinstance(value, float) and 0 <= value <= 1 and OWN_UNITS.isdisjoint(name.split("_"))
         print(f"{name:{width}}  {value:.2%}" if share else f"{name:{width}}  {cell(value)}")

@@ -288,9 +288,12 @@ def read(path: str | Path, fold: str = "") -> AnnotatedSet:
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: not found")
-    if (form := form_of(path)) is None:
+    from legato.data import id_masks
+
+    if (form := form_of(path) or (id_masks if id_masks.holds(path) else None)) is None:
         raise DataError(
-            f"{path}: no boxes found; legato reads Pascal VOC, COCO (a file or a folder) and YOLO's text files"
+            f"{path}: no boxes found; legato reads Pascal VOC, COCO (a file or a folder), YOLO's text files, and masks "
+            "that number objects"
         )
     return complete(form.read(path), fold)
 

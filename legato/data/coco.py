@@ -64,19 +64,27 @@ def files(path: Path) -> dict[Split, Path]:
         split = next((SPLITS[w] for w in (*words, file.parent.name.lower()) if w in SPLITS), None)
         if split and split not in found and not {"captions", "keypoints"} & set(words) and has_categories(file):
             found[split] = file
-    return found
+    return {split: found[split] for split in SPLITS.values() if split in found}
 
 
 def has_categories(file: Path) -> bool:
     """Whether this is such a file, by its first and last hundred kilobytes."""
+    both = ends(file)
+    whole = b"".join(both)
+    return (
+        both[0].lstrip()[:1] == b"{" and b'"categories"' in whole and (b'"bbox"' in whole or b'"annotations"' in whole)
+    )
+
+
+def ends(file: Path, length: int = 100_000) -> tuple[bytes, bytes]:
+    """How a file begins and ends; nothing of one that cannot be read."""
     try:
         with file.open("rb") as f:
-            head = f.read(100_000)
-            f.seek(max(0, file.stat().st_size - 100_000))
-            both = head + f.read()
+            head = f.read(length)
+            f.seek(max(0, file.stat().st_size - length))
+            return head, f.read()
     except OSError:
-        return False
-    return head.lstrip()[:1] == b"{" and b'"categories"' in both and (b'"bbox"' in both or b'"annotations"' in both)
+        return b"", b""
 
 
 class Index:
@@ -256,6 +264,7 @@ def pictures_folder(path: Path, file: Path, names: list[str]) -> Path:
     tail = file.stem.rpartition("_")[2]
     candidates = [
         root / tail,
+        file.parent.parent / tail,
         root / "images" / tail,
         root / "images",
         root,

@@ -130,7 +130,8 @@ def opened(where: str, file: Path | BytesIO, largest: int) -> PIL.Image.Image:
     except PIL.UnidentifiedImageError:
         raise DataError(f"{where}: not a picture that can be read; save it as PNG or JPEG, or delete it") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise DataError(f"{where}: {one_line(error)}; make it smaller or set LEGATO_MAX_PIXELS") from None
+        pixels = "".join(c for c in str(error).partition(")")[0] if c.isdigit())
+        raise too_large(where, f"{int(pixels or 0):,}") from None
     except Exception as error:  # a file that is not there, or plugins that stumble over a damaged header
         raise damaged(where, error) from None
     check_size(where, image.height, image.width, largest)
@@ -143,9 +144,11 @@ def damaged(where: str, error: Exception) -> DataError:
 
 def check_size(where: str, height: int, width: int, largest: int) -> None:
     if height * width > largest:
-        raise DataError(
-            f"{where}: {height} × {width} pixels are more than {largest:,}; make it smaller or set LEGATO_MAX_PIXELS"
-        )
+        raise too_large(where, f"{height} × {width}", largest)
+
+
+def too_large(where: str, pixels: str, largest: int = LARGEST) -> DataError:
+    return DataError(f"{where}: {pixels} pixels are more than {largest:,}; make it smaller or set LEGATO_MAX_PIXELS")
 
 
 def read_jpeg(where: str, data: bytes, channels: int, at_least: tuple[int, int] | None, largest: int) -> Pixels | None:

@@ -39,7 +39,12 @@ def read(path: str | Path, fold: str = "") -> PictureSet:
 
     Raises DataError for what cannot be meant, UsageError for a fold that is none.
     """
-    return complete(READERS[detect(path)].read(Path(path)), fold)
+    found = READERS[detect(path)].read(Path(path))
+    try:
+        return complete(found, fold)
+    except DataError as error:
+        alone = table.table_files(Path(path)).get(None, path) if found.format == "table" else path
+        raise DataError(f"{alone}: {error}") from None
 
 
 def neighbour(path: Path) -> str:
@@ -47,7 +52,8 @@ def neighbour(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; neither is {path.parent}"
     beside = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
-    return nearest(path.name, [*beside, digits.NAME])
+    near = nearest(path.name, [*beside, digits.NAME])
+    return near if "did you mean" in near else ""
 
 
 def described(path: Path) -> str:

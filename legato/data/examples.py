@@ -19,6 +19,7 @@ from legato.task import Split
 from legato.values import Image
 
 Kind = Literal["class", "labels", "numbers"]
+PLURAL: dict[Kind, str] = {"class": "classes", "labels": "labels", "numbers": "numbers"}
 SetAside = list[tuple[str, str]]  # name of a picture, and why it cannot be used
 
 

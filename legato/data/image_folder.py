@@ -61,7 +61,9 @@ def class_folders(path: Path) -> tuple[str, ...]:
     classes = tuple(subfolders(path))
     if len(classes) == 1:
         inner = subfolders(path / classes[0])
+        tables = listed(sorted(p.name for p in path.iterdir() if p.suffix.lower() in (".csv", ".tsv")))
         hint = f"; did you mean {path / classes[0]}?" if len(inner) > 1 else "; add folders of other classes"
+        hint += f", or name one of the tables {tables}" if tables else ""
         raise DataError(f"{path}: one class only ({classes[0]}), there must be two or more{hint}")
     return classes
 

@@ -18,6 +18,7 @@ from legato.errors import DataError
 from legato.values import VOID, LabelMap
 
 LEGENDS = ("class_dict.csv", "classes.csv", "legend.csv", "label_colors.txt")
+MANY = 20  # objects on a picture that classes would not be numbered like
 VOC_NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -92,12 +93,21 @@ def legend_rows(file: Path) -> Iterator[list[str]]:
 
 def guessed(masks: Sequence[Path], voc: bool, looked_at: int = 64) -> Legend:
     """From a few masks from all over. Raises DataError for colours without a legend."""
-    values: set[int] = set()
-    for mask in masks[:: max(1, len(masks) // looked_at)]:
+    values, counted = set[int](), set[int]()  # all that occur; the last of those that number 0, 1, 2, … without a gap
+    chosen = masks[:: max(1, len(masks) // looked_at)]
+    for mask in chosen:
         index = raw(mask, "")
         if index.ndim == 3:
             raise DataError(f"{mask}: coloured, and no legend says what the colours mean; add {LEGENDS[0]}: name,r,g,b")
-        values |= set(np.unique(index).tolist())
+        own = np.unique(index)
+        values |= set(own.tolist())
+        if (own == np.arange(len(own))).all():
+            counted.add(len(own))
+    if len(counted) > max(2, len(chosen) // 4) and max(values) >= MANY:
+        raise DataError(
+            f"{masks[0].parent}: these masks number objects, up to {max(values)} in a picture, not classes; "
+            "`legato train instances` reads them, or add classes.txt"
+        )
     if values <= {0, 255}:
         return Legend(("background", "foreground"), two_valued=True)
     classes = sorted(values - {VOID})

@@ -57,9 +57,9 @@ def strata(found: Pictures) -> Int64[np.ndarray, "n"]:
 def check(found: PictureSet) -> None:
     """Raises DataError for a set without examples or labels, or with classes that cannot be learnt."""
     if not len(found.splits["train"]):
-        raise DataError(f"{found.format}: no training examples; {found.policy}")
+        raise DataError(f"no training examples; {found.policy}")
     if not found.names:
-        raise DataError(f"{found.format}: no example has any label; {found.policy}")
+        raise DataError(f"no example has any label; {found.policy}")
     if found.kind == "class":
         check_classes(found)
 

@@ -1,4 +1,4 @@
-"""Drawn scenes as data sets in the formats that users have: one function a format, `write` for all."""
+"""Drawn scenes as data sets in the formats that users have: one function a format, `write` for all, `make` by task."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -27,15 +27,34 @@ def image_folder(root: Path, counts: Counts, seed: int, size: int, most: int) ->
 
 
 def voc(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
-    """JPEGImages, Annotations, SegmentationClass and ImageSets: boxes and masks of the same pictures."""
+    """JPEGImages, Annotations and ImageSets/Main: boxes, as Pascal VOC has them."""
+    for split, number in numbered(counts):
+        scene, stem = scenes.shapes(seed, number, size, most), f"{number:06}"
+        save(scene.image, root / "JPEGImages" / f"{stem}.jpg")
+        text(root / "Annotations" / f"{stem}.xml", annotation(stem, size, scene.instances))
+        append(root / "ImageSets" / "Main" / f"{short(split)}.txt", f"{stem}\n")
+
+
+def voc_masks(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
+    """JPEGImages, SegmentationClass, ImageSets/Segmentation, and classes.txt: a class for each pixel."""
+    text(root / "classes.txt", "\n".join(("background", *scenes.SHAPES, "")))
     for split, number in numbered(counts):
         scene, stem = scenes.shapes(seed, number, size, most), f"{number:06}"
         save(scene.image, root / "JPEGImages" / f"{stem}.jpg")
         write_mask(root / "SegmentationClass" / f"{stem}.png", scene.labels)
-        text(root / "Annotations" / f"{stem}.xml", annotation(stem, size, scene.instances))
-        for task in ("Main", "Segmentation"):
-            with added(root / "ImageSets" / task / f"{short(split)}.txt") as file:
-                file.write(f"{stem}\n")
+        append(root / "ImageSets" / "Segmentation" / f"{short(split)}.txt", f"{stem}\n")
+
+
+def yolo_txt(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
+    """images/<split>, labels/<split> and data.yaml: boxes as shares of the picture's sides."""
+    names = "".join(f"  {k}: {name}\n" for k, name in enumerate(scenes.SHAPES))
+    text(root / "data.yaml", f"path: .\ntrain: images/train\nval: images/val\ntest: images/test\nnames:\n{names}")
+    for split, number in numbered(counts):
+        scene, stem = scenes.shapes(seed, number, size, most), f"{number:06}"
+        boxes = zip(scene.boxes.labels.tolist(), scene.boxes.to_yolo(size, size))
+        lines = (f"{label} {' '.join(f'{v:.6f}' for v in box)}\n" for label, box in boxes)
+        save(scene.image, root / "images" / short(split) / f"{stem}.jpg")
+        text(root / "labels" / short(split) / f"{stem}.txt", "".join(lines))
 
 
 def annotation(stem: str, size: int, found: Masks) -> str:
@@ -108,10 +127,40 @@ def lsp(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
 FORMATS: dict[str, Callable[[Path, Counts, int, int, int], None]] = {
     "image_folder": image_folder,
     "voc": voc,
+    "voc_masks": voc_masks,
     "coco": coco,
+    "yolo_txt": yolo_txt,
     "pairs": pairs,
     "lsp": lsp,
 }
+OF_TASK: dict[str, tuple[str, ...]] = {  # the forms a task's scenes may be written in, the usual one first
+    "classify": ("image_folder",),
+    "segment": ("voc_masks", "pairs"),
+    "localize": ("voc", "coco", "yolo_txt"),
+    "pose": ("lsp",),
+    "detect": ("coco", "voc", "yolo_txt"),
+    "instances": ("coco",),
+}
+LEAST, SMALLEST = 40, 48  # so that each split has every class, and no shape is too small to be seen
+MANY = {"localize": 1}  # shapes on a picture, where not up to five
+
+
+def make(root: str | Path, task: str, count: int = 200, seed: int = 0, size: int = 96, format: str = "") -> Path:
+    """`count` drawn pictures to try a task on: four fifths to train, a tenth each to validate and to test.
+
+    Raises UsageError for a task without scenes, a format the task does not read, or a folder that holds something.
+    """
+    if task not in OF_TASK:
+        raise UsageError(f"no scenes are drawn for {task!r}{nearest(task, OF_TASK)}")
+    if count < LEAST or size < SMALLEST:
+        raise UsageError(
+            f"{count} pictures of {size} × {size}: there must be {LEAST} or more, at least {SMALLEST} wide"
+        )
+    format = format or OF_TASK[task][0]
+    if format not in OF_TASK[task]:
+        raise UsageError(f"scenes to {task} are written as {' or '.join(OF_TASK[task])}, not as {format}")
+    tenth = count // 10
+    return write(format, root, count - 2 * tenth, tenth, tenth, seed, size, MANY.get(task, 5))
 
 
 def write(
@@ -126,7 +175,7 @@ def write(
 ) -> Path:
     """A set of drawn pictures, each `size` × `size` pixels with at most `most` shapes, below an empty or new folder.
 
-    image_folder: to classify; voc, coco: to detect and to segment; pairs: roads, to segment; lsp: poses.
+    image_folder: to classify; voc, coco, yolo_txt: to detect; voc_masks, and pairs (roads): to segment; lsp: poses.
     Raises UsageError for another format, or a folder that holds something.
     """
     if format not in FORMATS:
@@ -155,8 +204,9 @@ def folder(file: Path) -> Path:
     return file
 
 
-def added(file: Path) -> Any:
-    return folder(file).open("a")
+def append(file: Path, content: str) -> None:
+    with folder(file).open("a") as f:
+        f.write(content)
 
 
 def text(file: Path, content: str) -> None:

@@ -7,7 +7,7 @@ nothing covers it; in the picture it is mixed from 3 × 3 points, so that edges 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import cos, pi, sin
+from math import ceil, cos, floor, pi, sin
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -62,8 +62,7 @@ def shapes(seed: int, number: int, size: int = 96, most: int = 5) -> Scene:
         radius = size * (0.09 + 0.16 * extent)
         middle = (radius + x * (size - 2 * radius), radius + y * (size - 2 * radius))
         outline = polygon(SHAPES[kind], middle, radius, 2 * pi * turn)
-        canvas = painted(canvas, [outline], vivid(draws, f"colour {i}"))
-        inside = bitmap([outline], size)
+        canvas, inside = laid(canvas, [outline], vivid(draws, f"colour {i}"))
         bitmaps[:i] &= ~inside
         bitmaps[i] = inside
     seen = bitmaps.flatten(1).sum(1) >= 12
@@ -80,7 +79,8 @@ def one_shape(seed: int, number: int, size: int = 64) -> tuple[Image, int]:
     radius = size * (0.2 + 0.2 * extent)
     middle = (radius + x * (size - 2 * radius), radius + y * (size - 2 * radius))
     outline = polygon(SHAPES[kind], middle, radius, 2 * pi * turn)
-    return finished(painted(ground(draws, size), [outline], vivid(draws, "colour")), draws, f"shape {number}"), kind
+    canvas, _ = laid(ground(draws, size), [outline], vivid(draws, "colour"))
+    return finished(canvas, draws, f"shape {number}"), kind
 
 
 def person(seed: int, number: int, size: int = 96) -> tuple[Image, Keypoints]:
@@ -91,9 +91,10 @@ def person(seed: int, number: int, size: int = 96) -> tuple[Image, Keypoints]:
     canvas = ground(draws, size)
     width = 0.028 * size
     for (a, b), limb in zip(LSP.pairs, LSP.limbs):
-        canvas = painted(canvas, [stroke(joints[a], joints[b], width)], limb_colour(limb))
+        canvas, _ = laid(canvas, [stroke(joints[a], joints[b], width)], limb_colour(limb))
     (x1, y1), (x2, y2) = joints[LSP.names.index("neck")], joints[LSP.names.index("head top")]
-    canvas = painted(canvas, [polygon("disc", ((x1 + x2) / 2, (y1 + y2) / 2), 0.06 * size, 0.0)], (0.95, 0.8, 0.65))
+    head = polygon("disc", ((x1 + x2) / 2, (y1 + y2) / 2), 0.06 * size, 0.0)
+    canvas, _ = laid(canvas, [head], (0.95, 0.8, 0.65))
     return finished(canvas, draws, f"person {number}"), certain([joints], [[True] * len(joints)], LSP)
 
 
@@ -104,13 +105,13 @@ def roads(seed: int, number: int, size: int = 96, most: int = 4) -> tuple[Image,
     for i in range(8):
         x, y, turn = draws.uniform(f"roof {i}", 3)[0].tolist()
         outline = polygon("square", (size * x, size * y), 0.05 * size, 2 * pi * turn)
-        canvas = painted(canvas, [outline], tuple(draws.uniform(f"roof colour {i}", 3)[0].tolist()))
+        canvas, _ = laid(canvas, [outline], tuple(draws.uniform(f"roof colour {i}", 3)[0].tolist()))
     is_road = torch.zeros(size, size, dtype=torch.bool)
     for i in range(1 + int(draws.integers("count", most))):
         angle, offset, bend, width = draws.uniform(f"road {i}", 4)[0].tolist()
         pieces = curve(pi * angle, (offset - 0.5) * size, (bend - 0.5) * size, (0.02 + 0.02 * width) * size, size)
-        canvas = painted(canvas, pieces, (0.55, 0.55, 0.57))
-        is_road |= bitmap(pieces, size)
+        canvas, inside = laid(canvas, pieces, (0.55, 0.55, 0.57))
+        is_road |= inside
     return finished(canvas, draws, f"roads {number}"), LabelMap(is_road.byte(), GROUND)
 
 
@@ -184,18 +185,25 @@ def ground(draws: Draws, size: int) -> Float[Tensor, "3 {size} {size}"]:
     return (base[:, None, None] + 0.25 * (waves - 0.5)).clamp(0, 1)
 
 
-def painted(canvas: Float[Tensor, "3 h w"], pieces: list[Points], colour: Colour) -> Float[Tensor, "3 h w"]:
-    """A shape laid over the canvas; pixels on its edge are mixed."""
+def laid(
+    canvas: Float[Tensor, "3 h w"], pieces: list[Points], colour: Colour
+) -> tuple[Float[Tensor, "3 h w"], Bool[Tensor, "h w"]]:
+    """The canvas with a shape laid over it, pixels on its edge mixed; and the pixels whose centres lie inside."""
     fine = bitmap([[(SMOOTH * x, SMOOTH * y) for x, y in piece] for piece in pieces], SMOOTH * canvas.shape[-1])
     cover = F.avg_pool2d(fine[None].float(), SMOOTH)
-    return canvas * (1 - cover) + torch.tensor(colour)[:, None, None] * cover
+    mixed = canvas * (1 - cover) + torch.tensor(colour)[:, None, None] * cover
+    return mixed, fine[SMOOTH // 2 :: SMOOTH, SMOOTH // 2 :: SMOOTH]  # of 3 × 3 points the middle one is the centre
 
 
 def bitmap(pieces: list[Points], size: int) -> Bool[Tensor, "{size} {size}"]:
-    """The pixels inside any of these outlines."""
+    """The pixels inside any of these outlines, each rasterised within its own frame only."""
     inside = torch.zeros(size, size, dtype=torch.bool)
     for piece in pieces:
-        inside |= from_polygons([[v for point in piece for v in point]], size, size)
+        left, top = (max(0, floor(min(v))) for v in zip(*piece))
+        right, bottom = (min(size, ceil(max(v))) for v in zip(*piece))
+        if left < right and top < bottom:
+            moved = [v for x, y in piece for v in (x - left, y - top)]
+            inside[top:bottom, left:right] |= from_polygons([moved], bottom - top, right - left)
     return inside
 
 

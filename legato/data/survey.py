@@ -14,7 +14,7 @@ from torch import Tensor
 
 from legato.data.decode import LARGEST, opened, read_image
 from legato.data.detect import read
-from legato.data.examples import Kind, Pictures, PictureSet, Pixels, SetAside
+from legato.data.examples import PLURAL, Kind, Pictures, PictureSet, Pixels, SetAside
 from legato.errors import DataError
 from legato.task import Split
 from legato.values import Image
@@ -63,20 +63,17 @@ class Survey:
         return asdict(self) | {"imbalance": self.imbalance if np.isfinite(self.imbalance) else None}
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{split} {count:,}" for split, count in self.counts.items())
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.counts.items())
         train = sorted(self.classes["train"].items(), key=lambda one: -one[1])
-        classes = ", ".join(
-            f"{name} {count:,}" for name, count in (train if len(train) <= 20 else train[:9] + train[-9:])
-        )
-        (low, middle, high), (narrow, common, wide) = self.heights, self.widths
-        modes = ", ".join(f"{mode} {count:,}" for mode, count in self.modes.items())
+        shown = [f"{name} {count:,}" for name, count in (train if len(train) <= 20 else train[:9] + train[-9:])]
+        classes = ", ".join(shown if len(train) <= 20 else [*shown[:9], "…", *shown[9:]])
+        modes = ", ".join(f"{count:,} {mode}" for mode, count in self.modes.items())
         lines = [
-            f"{self.path}: {self.format}, {self.kind} of {len(self.names)}; {counts}",
+            f"{self.path}: {self.format}, {len(self.names)} {PLURAL[self.kind]}; {counts}",
             self.policy,
-            f"train: {classes}{' (the first and the last)' if len(train) > 20 else ''}; imbalance {self.imbalance:.3g}",
-            f"{self.looked_at:,} decoded: {modes}; {low} to {high} high, half up to {middle}; "
-            f"{narrow} to {wide} wide, half up to {common}",
-            f"broken: {len(self.broken)}" + "".join(f"\n  {why}" for _, why in self.broken[:10]),
+            f"{PLURAL[self.kind]} in train: {classes}; the largest has {self.imbalance:.3g} × the smallest",
+            f"{self.looked_at:,} decoded: {modes}; {extent(self.widths)} wide, {extent(self.heights)} high",
+            f"broken: {len(self.broken) or 'none'}" + "".join(f"\n  {why}" for _, why in self.broken[:10]),
         ]
         for what, groups in (
             ("equal pictures", self.duplicates),
@@ -84,8 +81,14 @@ class Survey:
             ("equal pictures with different targets", self.contradictions),
         ):
             shown = [" = ".join(f"{name} ({split})" for split, name in group) for group in groups[:5]]
-            lines.append(f"{what}: {len(groups)}" + "".join(f"\n  {one}" for one in shown))
+            lines.append(f"{what}: {len(groups) or 'none'}" + "".join(f"\n  {one}" for one in shown))
         return "\n".join(lines)
+
+
+def extent(spread: tuple[int, int, int]) -> str:
+    """`32`, where all are equal; `120 to 640 (median 320)`."""
+    low, middle, high = spread
+    return f"{low}" if low == high else f"{low} to {high} (median {middle})"
 
 
 def survey(path: str | Path, fold: str = "", most: int = 20_000, threads: int = 2) -> Survey:
@@ -157,9 +160,9 @@ def look(pictures: Pictures, i: int) -> Look | str:
         return Look(pixels.shape[1], pixels.shape[2], mode, digest(pixels))
     path = pictures.store.root / pictures.name(i)
     try:
+        pixels = read_image(path, pictures.channels)
         with opened(str(path), path, LARGEST) as image:
             mode = image.mode
-        pixels = read_image(path, pictures.channels)
     except DataError as error:
         return str(error)
     return Look(pixels.shape[1], pixels.shape[2], mode, digest(pixels))

@@ -1,5 +1,6 @@
 """Sentences in two languages: parallel files, TSV, JSONL. In three splits."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +17,7 @@ from legato.data.text_files import hidden, lines_of
 from legato.errors import DataError, UsageError
 from legato.task import Split
 
+UNNAMED = ("first", "second")  # languages of a table without a header
 Pair = tuple[str, str]  # a sentence, and the same in the other language
 TABLES = (".tsv", ".jsonl")
 
@@ -79,11 +81,13 @@ def read_tables(files: dict[Split, Path], source: str, target: str) -> tuple[tup
 
 
 def read_tsv(file: Path, source: str, target: str) -> tuple[tuple[str, str], list[Pair]]:
-    """Two columns; a header is read if its languages are named, else every line is a pair."""
+    """Two columns. A first line of two codes, `en` and `de`, or with the languages that are named, is their header."""
     rows = [(number, line.split("\t")) for number, line in lines(file)]
-    at, languages, rows = (0, 1), ("first", "second"), rows
+    at, languages = (0, 1), UNNAMED
     header = [cell.strip() for cell in rows[0][1]]
-    if source or target:
+    if not source and not target and len(header) == 2 and all(re.fullmatch("[a-z]{2}", cell) for cell in header):
+        source, target = header
+    if (source or target) and (source, target) != UNNAMED:
         for name in (source, target):
             if name not in header:
                 raise DataError(

@@ -1,4 +1,36 @@
 """Reads a trained network: pure functions from tensors to maps; what they show is drawn by `legato.picture`."""
 
+from legato.explain.activations import top_channels as top_channels
+from legato.explain.among import Among as Among
+from legato.explain.attention import attention as attention
+from legato.explain.cell_search import search_cells as search_cells
+from legato.explain.cells import gates as gates
+from legato.explain.cells import unrolled as unrolled
+from legato.explain.deconvnet import deconvnet as deconvnet
+from legato.explain.errors import nearest_of as nearest_of
+from legato.explain.filters import filters as filters
+from legato.explain.flow import back_norms as back_norms
+from legato.explain.gradcam import grad_cam as grad_cam
+from legato.explain.guided import guided_gradient as guided_gradient
+from legato.explain.heatmap import class_heat_map as class_heat_map
+from legato.explain.integrated import integrated_gradients as integrated_gradients
+from legato.explain.neighbours import nearest as nearest
+from legato.explain.neurons import imagined as imagined
 from legato.explain.occlusion import occlusion as occlusion
+from legato.explain.phrases import phrases as phrases
+from legato.explain.projection import fisher as fisher
+from legato.explain.projection import tsne as tsne
+from legato.explain.rectified import rectifying as rectifying
+from legato.explain.saliency import gradient as gradient
+from legato.explain.saliency import gradient_times_input as gradient_times_input
 from legato.explain.saliency import saliency as saliency
+from legato.explain.saturation import saturation as saturation
+from legato.explain.smooth import smooth_gradient as smooth_gradient
+from legato.explain.subject import Shown as Shown
+from legato.explain.subject import Subject as Subject
+from legato.explain.subject import default as default
+from legato.explain.subject import fitting as fitting
+from legato.explain.top_patches import top_patches as top_patches
+from legato.explain.unrolling import show_unrolled as show_unrolled
+from legato.explain.words import gradient_times_vectors as gradient_times_vectors
+from legato.explain.words import word_occlusion as word_occlusion

@@ -26,7 +26,7 @@ def tally(
 
 def scores(tally: dict[str, Tensor]) -> dict[str, float]:
     """minus_nats and nats a character, bits a character; nats and perplexity a unit; the share of units guessed right;
-    and smooth_loss, the lectures' log: nats a unit × 25.
+    smooth_loss, the lectures' log: nats a unit × 25; and how many characters were foretold.
     """
     nats, units, characters = (float(tally[k]) for k in ("nats", "units", "characters"))
     a_character, a_unit = nats / max(1, characters), nats / max(1, units)
@@ -38,6 +38,7 @@ def scores(tally: dict[str, Tensor]) -> dict[str, float]:
         "perplexity": exp(min(a_unit, 700)),
         "smooth_loss": LECTURE_WINDOW * a_unit,
         "accuracy": float(tally["hits"]) / max(1, units),
+        "count": characters,
     }
 
 

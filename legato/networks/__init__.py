@@ -11,6 +11,7 @@ from legato.networks import googlenet as googlenet
 from legato.networks import googlenet_torchvision as googlenet_torchvision
 from legato.networks import lenet as lenet
 from legato.networks import lenet_1998 as lenet_1998
+from legato.networks import madry as madry
 from legato.networks import resnet as resnet
 from legato.networks import resnet9 as resnet9
 from legato.networks import resnet_cifar as resnet_cifar

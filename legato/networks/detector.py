@@ -4,7 +4,7 @@ A detector is a network, its loss, and the way its outputs become boxes: three f
 entered here under a name. The task `detect` chooses one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class Detector:
 
     `shapes` is the number of anchors' shapes it wants fitted, `side` that of the square it wants pictures stretched to
     (0: any size); `propose` says where to look, for those that cannot themselves, and `finish` is run after training.
+    Where the whole detector is published, and not only a trunk, `names` brings its file's tensors to the network's.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Detector:
     propose: Callable[[Tensor], Tensor] | None = None  # (c, h, w) bytes → (r, 4)
     finish: Callable[[Any, Iterable[tuple[Canvas, Sequence[Truth]]]], nn.Module] | None = None
     recipe: Recipe = TUNE
+    names: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 DETECTORS: dict[str, Detector] = {}

@@ -2,6 +2,8 @@
 
 from legato.networks import fast_rcnn as fast_rcnn
 from legato.networks import faster_rcnn as faster_rcnn
+from legato.networks import faster_rcnn_torchvision as faster_rcnn_torchvision
 from legato.networks import mask_rcnn as mask_rcnn
+from legato.networks import mask_rcnn_torchvision as mask_rcnn_torchvision
 from legato.networks import rcnn as rcnn
 from legato.networks import yolo as yolo

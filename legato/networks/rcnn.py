@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +25,7 @@ from legato.recipe import Recipe
 
 SIDE, CONTEXT = 112, 8  # of a warped region, and of what is seen around it, pixels; 227 and 16 in the paper
 FEATURES = 256
+PROPOSED = 300  # regions a picture
 FAR = 200  # regions a picture that are far from everything, kept to learn from
 NEVER = -20.0  # logit of a class without examples
 TOGETHER = 256  # regions that go through the network at once
@@ -202,8 +203,9 @@ def detect(net: RCNN, canvas: Canvas) -> list[Detections]:
     return answers
 
 
-enter(
-    Detector(
-        "rcnn", "arXiv:1311.2524", rcnn, loss, detect, propose=Remembering(selective_search), finish=finish, recipe=TUNE
-    )
-)
+def propose(pixels: UInt8[Tensor, "c h w"]) -> Boxes:
+    """The first 300 of selective search; about 2,000 in the paper, whose pictures show more."""
+    return selective_search(pixels, PROPOSED)
+
+
+enter(Detector("rcnn", "arXiv:1311.2524", rcnn, loss, detect, propose=Remembering(propose), finish=finish, recipe=TUNE))

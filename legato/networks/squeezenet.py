@@ -62,7 +62,6 @@ def squeezenet_linear(classes: int = 1000, channels: int = 3) -> nn.Sequential:
         **dict(trunk),                       # (b,  512,  14,  14)
         average=GlobalAverage(),             # (b,  512)
         scale=nn.BatchNorm1d(512, affine=False),
-        dropout=nn.Dropout(0.5),
         classify=nn.Linear(512, classes),    # (b, 1000)
     )  # fmt: skip
 

@@ -97,6 +97,8 @@ def published(network: str, where: str = "imagenet") -> Published:
     Raises UsageError if there are none, DataError if the file belongs to another network, LegatoError offline.
     """
     file = fetched(network) if where == "imagenet" else Path(where).expanduser()
+    if not file.exists() and not file.suffix:  # what is named like a file is met as one
+        raise UsageError(f"--start-from {where}: not there; name `imagenet`, a file of weights, or the folder of a run")
     with torch.device("meta"):
         net = lookup(network).build()
     return translated(file, net)

@@ -8,6 +8,8 @@ Boxes, masks, label maps and skeletons are drawn on pictures by `legato.picture.
 from legato.picture.card import card
 from legato.picture.diagram import Stage, stage_diagram
 from legato.picture.maps import heat, matrix, overlay
+from legato.picture.mosaic import ladder, mosaic
+from legato.picture.panels import pair, panels
 from legato.picture.plots import bars, curves, profile, reliability, scatter
 from legato.picture.sheets import filters, sheet
 from legato.picture.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, Picture, pixels, save
@@ -28,8 +30,12 @@ __all__ = [
     "curves",
     "filters",
     "heat",
+    "ladder",
     "matrix",
+    "mosaic",
     "overlay",
+    "pair",
+    "panels",
     "pixels",
     "profile",
     "reliability",

@@ -1,6 +1,7 @@
 """The class-score card: a picture, and what a network thinks it is."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -35,14 +36,18 @@ def card(
         left.imshow(picture, interpolation="nearest" if max(picture.size) < 200 else "antialiased")
         left.set_axis_off()
         left.set_title(title or (f"true: {shortened(truth, 24)}" if truth else ""), fontsize=10)
-        for row, (name, probability) in enumerate(shown):
-            colour = BLUE if not truth else GREEN if name == truth else VERMILLION if row == 0 else GREY
-            right.barh(row, probability, 0.36, color=colour)
-            right.barh(row, 1.0, 0.36, color=colour, alpha=0.12)
-            right.text(0, row - 0.26, shortened(name, 32), va="bottom", weight="bold" if row == 0 else "normal")
-            right.text(
-                1, row - 0.26, percent(probability), va="bottom", ha="right", weight="bold" if row == 0 else "normal"
-            )
-        right.set(ylim=(max(len(shown), 3) - 0.6, -0.8), xlim=(0, 1), xticks=[], yticks=[])
-        right.spines[:].set_visible(False)
+        wrong = [GREEN if name == truth else VERMILLION if row == 0 else GREY for row, (name, _) in enumerate(shown)]
+        score_bars(right, shown, wrong if truth else [BLUE] * len(shown))
         return rendered(drawn)
+
+
+def score_bars(axes: Any, scores: Sequence[tuple[str, float]], colours: Sequence[str], letters: int = 32) -> None:
+    """A bar for each (class, probability), its name and number above it, the first in bold."""
+    for row, ((name, probability), colour) in enumerate(zip(scores, colours)):
+        weight = "bold" if row == 0 else "normal"
+        axes.barh(row, probability, 0.36, color=colour)
+        axes.barh(row, 1.0, 0.36, color=colour, alpha=0.12)
+        axes.text(0, row - 0.26, shortened(name, letters), va="bottom", weight=weight)
+        axes.text(1, row - 0.26, percent(probability), va="bottom", ha="right", weight=weight)
+    axes.set(ylim=(max(len(scores), 3) - 0.6, -0.8), xlim=(0, 1), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

@@ -182,15 +182,18 @@ def map_beside(image: Picture, overlaid: Picture, title: str) -> tuple[Any, Any]
 
 
 def overlay(
-    image: Image | Tensor, values: Float[Tensor, "h w"], strength: float = 0.75, signed: bool = False
+    image: Image | Tensor, values: Float[Tensor, "h w"], strength: float = 0.75, signed: bool = False, most: float = 0.0
 ) -> Picture:
-    """Heat laid over a grey image of any size: the largest value covers it to `strength`, zero leaves it as it is."""
+    """Heat laid over a grey image of any size: the largest value covers it to `strength`, zero leaves it as it is.
+
+    most: what counts as the largest value, where several maps share a scale; 0: this one's own.
+    """
     from matplotlib import colormaps
     from PIL import Image as pil
 
     below = pixels(image).convert("L").convert("RGB")
     numbers = values.detach().float().cpu()
-    share = numbers / max(float(numbers.abs().max()), 1e-12)
+    share = numbers / max(most or float(numbers.abs().max()), 1e-12)
     size = (below.height, below.width)
     share = interpolate(share[None, None], size, mode="bilinear", align_corners=False)[0, 0]
     covering = share.abs() if signed else share.clamp(0, 1)

@@ -82,19 +82,22 @@ def instances(image: Image | Tensor, found: Masks, strength: float = 0.5) -> Pic
 
 
 def skeletons(image: Image | Tensor, found: Keypoints) -> Picture:
-    """Limbs and joints: right orange, left blue, what has no side yellow; joints that cannot be seen are rings."""
+    """Limbs and joints: right orange, left blue, what has no side yellow; joints that cannot be seen are rings, those
+    that nobody knows (score 0) are not drawn."""
     drawn, factor = canvas(image)
     width, names = round(1.5 * line_width(drawn)), found.skeleton.names
     pen = pen_on(drawn)
-    for points, visible in zip((found.points * factor).tolist(), found.visible.tolist()):
+    for points, visible, scores in zip((found.points * factor).tolist(), found.visible.tolist(), found.scores.tolist()):
         for a, b in found.skeleton.pairs:
-            line = (*points[a], *points[b])
-            pen.line(line, fill=WHITE, width=2 * width)  # so that it stands off any picture
-            pen.line(line, fill=side_colour(names[a], names[b]), width=width)
-        for name, (x, y), seen in zip(names, points, visible):
-            own, radius = side_colour(name, name), 1.4 * width
-            fill, outline = (own, WHITE) if seen else (WHITE, own)
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill, outline, max(1, width // 2))
+            if scores[a] and scores[b]:
+                line = (*points[a], *points[b])
+                pen.line(line, fill=WHITE, width=2 * width)  # so that it stands off any picture
+                pen.line(line, fill=side_colour(names[a], names[b]), width=width)
+        for name, (x, y), seen, score in zip(names, points, visible, scores):
+            if score:
+                own, radius = side_colour(name, name), 1.4 * width
+                fill, outline = (own, WHITE) if seen else (WHITE, own)
+                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill, outline, max(1, width // 2))
     return drawn
 
 

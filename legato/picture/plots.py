@@ -167,7 +167,8 @@ def scatter(panels: Mapping[str, Points], x: str, y: str, title: str = "") -> Pi
             axes = drawn.add_subplot(rows, columns, k + 1, aspect="equal", adjustable="datalim")
             axes.set_title(shortened(name, 24), fontsize=9.5, weight="normal")
             axes.axline((0, 0), slope=1, color=GREY, linewidth=1)
-            axes.plot(xs, ys, "o", color=BLUE, markersize=3, alpha=0.4, markeredgewidth=0)
+            size, alpha = (3.0, 0.4) if len(xs) > 150 else (5.0, 0.7)
+            axes.plot(xs, ys, "o", color=BLUE, markersize=size, alpha=alpha, markeredgewidth=0)
         drawn.supxlabel(x, fontsize=9.5)
         drawn.supylabel(y, fontsize=9.5)
         return rendered(drawn)
@@ -192,8 +193,7 @@ def reliability(by_confidence: Float[Tensor, "3 bins"], title: str = "") -> Pict
         upper.bar(centres[some], gap, 0.92 / bins, bottom, color="none", edgecolor=VERMILLION, hatch="////", lw=0.8)
         upper.plot([0, 1], [0, 1], color=GREY, linewidth=1)
         upper.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="share that is right")
-        words = f"calibration error {percent(error)}\n(mean height of the hatched gaps,\nweighted by count)"
-        upper.text(0.04, 0.96, words, va="top", fontsize=8.5)
+        upper.set_title(f"calibration error {percent(error)}", loc="right", fontsize=8.5, weight="normal", color=GREY)
         lower.bar(centres, many / total, 0.92 / bins, color=GREY)
         lower.set(ylabel="share of\nexamples", xlabel="confidence (probability of the predicted class)")
         for axes in (upper, lower):

@@ -12,6 +12,6 @@ def section(trained: Trained) -> Section | None:
     drawn = picture.reliability(by_confidence, f"Calibration on {trained.split}")
     note = (
         "Of the predictions made with so much confidence, how many are right. Bars below the line: too sure of itself; "
-        "above it: not sure enough."
+        "above it: not sure enough. The calibration error is the mean height of the hatched gaps, weighted by count."
     )
     return Section("Calibration", [Figure("calibration", drawn, note)])

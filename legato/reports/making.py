@@ -1,12 +1,12 @@
 """How it was made and how to go on: the choices, the recipe, the clock, the versions, the commands."""
 
 import dataclasses
-import json
 import shlex
 from statistics import median
 from typing import Any
 
 from legato.device import GIB
+from legato.files import json_lines
 from legato.recipe import Recipe
 from legato.reports.page import Cell, Section, code, facts, paragraph, table
 from legato.reports.trained import Trained
@@ -14,16 +14,22 @@ from legato.run import Run
 
 
 def commands(trained: Trained) -> Section:
+    """What one may type next."""
     folder = shlex.quote(str(trained.run.folder))
     lines = [
-        f"legato evaluate {folder} --split test",
+        *([f"legato evaluate {folder} --split test"] if tested(trained) else []),
         f"legato predict {folder} FILE …",
         f"legato explain {folder} FILE",
-        f"legato resume {folder}",
+        f"legato describe {folder}",
+        f"legato resume {folder} --epochs {2 * trained.recipe.epochs}",
         f"legato train --like {folder} --to FOLDER",
-        f"legato serve {folder}",
     ]
     return Section("Next", [code(lines)])
+
+
+def tested(trained: Trained) -> bool:
+    """Whether there is a test split."""
+    return len(trained.task.examples("test")) > 0
 
 
 def recipe(trained: Trained) -> Section:
@@ -75,16 +81,8 @@ def timing(trained: Trained) -> Section | None:
 
 
 def clock_of(run: Run) -> list[dict[str, float]]:
-    """The lines of timing.jsonl; a last one that a crash has cut short is left out."""
-    file = run.folder / "timing.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    found = []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+    """The lines of timing.jsonl."""
+    return json_lines(run.folder / "timing.jsonl")
 
 
 def lasting(seconds: float) -> str:

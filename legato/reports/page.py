@@ -53,8 +53,10 @@ def code(lines: Iterable[str]) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], shares: Sequence[str] = ()) -> str:
     """Numbers stand right; in the columns named in `shares` a bar behind each says how near to 1 it is."""
+    rows = list(rows)
     body = "".join(f"<tr>{''.join(cell(v, head in shares) for head, v in zip(heads, row))}</tr>" for row in rows)
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    words = [any(isinstance(v, str) for v in column) for column in zip(*rows)] or [True] * len(heads)
+    top = "".join(f"<th{'' if left else ' class=number'}>{escape(head)}</th>" for head, left in zip(heads, words))
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

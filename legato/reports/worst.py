@@ -1,6 +1,6 @@
 """The gallery of worst errors: the lecture's "Errors by LeNet-5", for any task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from legato import picture
@@ -52,7 +52,8 @@ def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section
     """What is true and what the network says, where there is more to say than one class."""
     inputs, _, outputs = trained.outputs(split, indices)
     task, chosen = trained.task, [trained.task.examples(split)[i] for i in indices]
-    drawn = [task.draw(x, one) for (x, _), one in zip(chosen, task.predict(outputs, inputs, Decoding()))]
+    answers = task.predict(outputs, inputs, Decoding())
+    drawn = [task.draw(x, one) for (x, _), one in zip(chosen, answers)]
     title, note = f"The worst {len(indices)} on {split}", "What is true, and what the network says; the worst first."
     if any(isinstance(one, Image) for one in drawn):
         both = zip(chosen[:PAIRS], drawn)
@@ -60,8 +61,15 @@ def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section
         shown = [(image, what) for pair in pairs for image, what in zip(pair, ("true", "predicted"))]
         title = f"The worst {len(pairs)} on {split}"
         return Section("Worst errors", [Figure("worst", picture.sheet(shown, 4, title, tile=448), note)])
+    if all(isinstance(one, dict) and tuple(one) == task.names for one in answers):  # a number a name
+        drawn, note = [numbers(one) for one in answers], f"{note} Of each: {', '.join(task.names[:4])}."
     captions = [f"true: {said(target, task.names)}\n{one}" for (_, target), one in zip(chosen, drawn)]
     return exhibited(trained, [x for x, _ in chosen], captions, title, note)
+
+
+def numbers(answer: Mapping[str, float]) -> str:
+    """In the form that `said` gives the truth."""
+    return f"said: {', '.join(f'{value:.2f}' for value in list(answer.values())[:4])}"
 
 
 def exhibited(trained: Trained, inputs: Sequence[Any], captions: Sequence[str], title: str, note: str) -> Section:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from legato.files import write_text
 from legato.picture.style import number
 from legato.progress import Progress
 from legato.reports import (
@@ -16,23 +17,27 @@ from legato.reports import (
     calibration,
     confusion,
     data,
+    detection,
     filters,
     first_batch,
     layers,
     learning,
     making,
     results,
+    specimens,
     worst,
 )
 from legato.reports.page import Section, page
 from legato.reports.trained import Trained
-from legato.run import Run, write_text
+from legato.run import Run
 from legato.training import SILENT, Evaluation
 
 SECTIONS: dict[str, Callable[[Trained], Section | None]] = {
     "Results": results.section,
     "Learning curves": learning.section,
+    "Specimens": specimens.section,
     "Worst errors": worst.section,
+    "Detections": detection.section,
     "Classes": confusion.section,
     "Predictions": agreement.section,
     "Calibration": calibration.section,

@@ -10,10 +10,12 @@ from torch.nn import functional as F
 
 from legato import picture
 from legato.data.examples import Kind
-from legato.errors import UsageError, nearest
+from legato.layers.modes import evaluating
 from legato.metrics import classification
 from legato.networks import registry
 from legato.task import Decoding, Step, Tally
+from legato.tasks.adversary import adversary
+from legato.tasks.class_names import class_index
 from legato.tasks.pictures import PictureTask, as_image
 from legato.values import Image, Scores
 
@@ -26,20 +28,33 @@ class Classify(PictureTask):
     """Weigh each class by the inverse of its frequency: all classes count alike."""
     label_smoothing: float = 0.0
     """Share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
+    adversarial: str = ""
+    """Train on pictures attacked within this L∞ distance: 8/255, or with the number of PGD's steps 0.3x40."""
 
     name: ClassVar[str] = "classify"
     kinds: ClassVar[tuple[Kind, ...]] = ("class",)
 
+    def __post_init__(self) -> None:
+        if self.adversarial:
+            adversary(self.adversarial)  # complain now rather than at the first step
+
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
-        outputs = net(inputs)
-        own = registry.lookup(self.network).loss
+        if self.adversarial:
+            inputs = self.attacked(net, inputs, targets)
+        return Step({"class": self.class_loss(net, inputs, targets)}, weight=float(len(inputs)))
+
+    def class_loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Float[Tensor, ""]:
+        outputs, own = self.through(net, inputs), registry.lookup(self.network).loss
         if own is not None:
-            loss = own(outputs, targets)
-        else:
-            loss = F.cross_entropy(
-                outputs.float(), targets, self.weights(inputs.device), label_smoothing=self.label_smoothing
-            )
-        return Step({"class": loss}, weight=float(len(inputs)))
+            return own(outputs, targets)
+        weights = self.weights(inputs.device)
+        return F.cross_entropy(outputs.float(), targets, weights, label_smoothing=self.label_smoothing)
+
+    def attacked(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The pictures as `adversarial` asks, at the worst for the network as it is used: without dropout."""
+        alone = getattr(net, "module", net)  # around it, DistributedDataParallel expects one backward pass a forward
+        with evaluating(alone):
+            return adversary(self.adversarial).attacked(lambda x: self.class_loss(alone, x, targets), inputs)
 
     def weights(self, device: torch.device) -> Float[Tensor, "k"] | None:
         """n / (k nᵢ), so that their mean over the examples is 1."""
@@ -50,7 +65,11 @@ class Classify(PictureTask):
 
     def outputs(self, net: nn.Module, inputs: Tensor, carry: Any) -> tuple[Float[Tensor, "b k"], None]:
         """Probabilities: their mean over networks is an ensemble's."""
-        return registry.lookup(self.network).read(net(inputs)).float().softmax(dim=1), None
+        return self.logits(net, inputs).softmax(dim=1), None
+
+    def logits(self, net: nn.Module, inputs: Tensor) -> Float[Tensor, "b k"]:
+        """Before the softmax, however the network gives them."""
+        return registry.lookup(self.network).read(self.through(net, inputs)).float()
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
         return classification.tally(outputs, targets)
@@ -68,9 +87,11 @@ class Classify(PictureTask):
         """The probability of class `what`; of the likeliest if it is empty."""
         if not what:
             return outputs.max(dim=1).values
-        if what not in self.known.names:
-            raise UsageError(f"no class called {what!r}{nearest(what, self.known.names)}")
-        return outputs[:, self.known.names.index(what)]
+        return outputs[:, class_index(what, self.known.names)]
+
+    def score(self, net: nn.Module, inputs: Tensor, what: str) -> Float[Tensor, "b"]:
+        """The logit of class `what`; of the likeliest if it is empty."""
+        return self.evidence(self.logits(net, inputs), what)
 
     def predict(self, outputs: Tensor, inputs: Any, how: Decoding) -> list[dict[str, Any]]:
         """For each picture: its class, how probable that is, and the `top` likeliest classes."""

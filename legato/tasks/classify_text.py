@@ -172,6 +172,10 @@ class ClassifyText(Task[Text, int, nn.Module]):
             raise UsageError(f"no class called {what!r}{nearest(what, self.known.names)}")
         return outputs[:, self.known.names.index(what)]
 
+    def score(self, net: nn.Module, inputs: Tokens, what: str) -> Float[Tensor, "b"]:
+        """The logit of class `what`; of the likeliest if it is empty."""
+        return self.evidence(logits(net, inputs), what)
+
     # use
     def read_input(self, source: str) -> Text:
         """The text of a file; or the sentence itself, where there is no such file."""

@@ -1,5 +1,6 @@
 """What is where? Boxes around objects, by one of several detectors."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -27,6 +28,7 @@ from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks.box_variations import check_variations, varied
+from legato.tasks.telling import told
 from legato.tasks.transfer import copy_fitting
 from legato.values import Boxes, Image
 from legato.values.boxes import from_json
@@ -58,9 +60,10 @@ class Learnt:
 
 
 class Targets(NamedTuple):
-    """What is on each picture, and which pictures of a split of how many these are."""
+    """What is on each picture, what it was enlarged by, and which pictures of a split of how many these are."""
 
     truths: list[Truth]
+    scales: Float[Tensor, "b 2"]
     pictures: Int64[Tensor, "b"]
     of: int
 
@@ -80,7 +83,7 @@ class Detect(Task[Image, Any, nn.Module]):
     data: str = ""
     """Folder in the layout of Pascal VOC, COCO or YOLO, or a COCO file."""
     network: str = "faster_rcnn_pyramid"
-    """A detector: faster_rcnn, faster_rcnn_pyramid, fast_rcnn, rcnn, yolo, yolo_fine."""
+    """faster_rcnn, faster_rcnn_pyramid, fast_rcnn, rcnn, yolo, yolo_fine; faster_rcnn_torchvision for its file."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`; its maps are used, its last layer is not."""
     size: int = 0
@@ -140,6 +143,21 @@ class Detect(Task[Image, Any, nn.Module]):
         )
         return replace(self, size=size, learnt=learnt)
 
+    def about(self) -> list[str]:
+        known = self.known
+        how = f"by {self.network} on {self.trunk}, pictures {known.size} pixels on their short side, "
+        shapes = ", ".join(f"{w:.0f} × {h:.0f}" for w, h in known.shapes)
+        lines = told(
+            self,
+            f"{sum(known.counts):,} training boxes of {len(known.names)} classes",
+            how + f"variations: {self.augmentation}",
+        )
+        return [*lines, f"anchors fitted to the boxes: {shapes}"] if shapes else lines
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
+
     def fitted(self, train: Annotated, size: int) -> tuple[tuple[float, float], ...]:
         """Shapes of anchors fitted to the boxes of up to 2,000 training pictures, as large as the network sees them."""
         if not self.detector.shapes:
@@ -187,7 +205,7 @@ class Detect(Task[Image, Any, nn.Module]):
 
     def encode_targets(self, targets: Sequence[Any], inputs: Canvas) -> Targets:
         truths = [self.truth(one, *scale) for one, scale in zip(targets, inputs.scales.tolist())]
-        return Targets(truths, torch.arange(len(targets)), len(targets))
+        return Targets(truths, inputs.scales, torch.arange(len(targets)), len(targets))
 
     def truth(self, target: Any, down: float, across: float) -> Truth:
         boxes = target.scale(across, down)
@@ -198,18 +216,24 @@ class Detect(Task[Image, Any, nn.Module]):
         known = self.known
         parts = Parts(self.trunk, len(known.names), known.channels, known.mean, known.sd, known.shapes)
         net = self.detector.build(parts)
-        freeze(net.get_submodule("trunk.stages"), self.freeze)
+        if self.freeze:
+            if self.detector.names:
+                raise UsageError(f"--freeze {self.freeze}: {self.network} has no trunk of its own to keep")
+            freeze(net.get_submodule("trunk.stages"), self.freeze)
         return net
 
     def published(self) -> weights.Published | None:
         """The published weights this task begins with, if it does."""
-        if not self.start_from or Path(self.start_from, "run.json").is_file():
+        if not self.start_from or Path(self.start_from, "run.json").is_file() or self.detector.names:
             return None
         return weights.published(self.trunk, self.start_from)
 
     def initialise(self, net: nn.Module) -> str:
         if not self.start_from:
             return ""
+        if self.detector.names and Path(self.start_from).is_file():
+            tensors = self.detector.names(weights.read_tensors(Path(self.start_from)))
+            return f"{self.start_from}: {copy_fitting(net, tensors, self.start_from)}"
         found = self.published()
         tensors = found.tensors if found else Run(self.start_from).best()
         whole = any(name.startswith("trunk.") for name in tensors)  # another detector's, or a classifier's
@@ -238,7 +262,8 @@ class Detect(Task[Image, Any, nn.Module]):
         return self.detector.detect(net, inputs), None
 
     def tally(self, outputs: list[Detections], targets: Targets) -> Tally:
-        return detection.tally(outputs, targets.truths, targets.pictures.tolist(), targets.of, len(self.known.names))
+        pictures, classes = targets.pictures.tolist(), len(self.known.names)
+        return detection.tally(outputs, targets.truths, pictures, targets.of, classes, targets.scales)
 
     def scores(self, tally: Tally) -> dict[str, float]:
         return detection.scores(tally, self.known.names)
@@ -247,7 +272,7 @@ class Detect(Task[Image, Any, nn.Module]):
         """Objects missed and boxes on nothing, at a score of 0.5 and an overlap of 0.5."""
         wrong = []
         for found, truth in zip(outputs, targets.truths):
-            hits, idle = detection.matched(found, truth)
+            (hits,), (idle,) = detection.matched(found, truth)
             told = (found.scores > 0.5).cpu()
             wrong.append(truth.sure.sum().cpu() - (told & hits[:, 0]).sum() + (told & ~hits[:, 0] & ~idle[:, 0]).sum())
         return torch.stack(wrong).float()
@@ -275,8 +300,20 @@ class Detect(Task[Image, Any, nn.Module]):
             answers.append({"objects": boxes[told].scale(1 / across, 1 / down).to_json()})
         return answers
 
+    def line(self, prediction: Any) -> str:
+        """How many of each class, and the box of each, surest first."""
+        return objects_line(prediction["objects"])
+
     def draw(self, input: Image, prediction: Any) -> Image:
         return picture_of(overlays.boxes(input, from_json(prediction["objects"], self.known.names)), input.source)
+
+
+def objects_line(objects: Sequence[dict[str, Any]]) -> str:
+    """2 cat, 1 dog: cat 91% [10 20 110 140], …; nothing."""
+    counts = Counter(o["label"] for o in objects)
+    several = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+    each = (f"{o['label']} {o['score']:.0%} [{' '.join(f'{v:.0f}' for v in o['box'])}]" for o in objects)
+    return f"{several}: {', '.join(each)}" if objects else several
 
 
 @lru_cache(maxsize=4)

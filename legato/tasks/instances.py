@@ -19,6 +19,8 @@ from legato.values import Boxes, Image, Masks
 from legato.values.boxes import from_json
 from legato.values.masks import from_runs
 
+OUTLINERS = ("mask_rcnn", "mask_rcnn_torchvision")
+
 
 class WithOutlines(Sequence[Any]):
     """Pictures with boxes and outlines."""
@@ -38,13 +40,13 @@ class Instances(Detect):
     """An outline, a name and a box for each object. Measured by the overlap of outlines."""
 
     network: str = "mask_rcnn"
-    """A detector that draws outlines: mask_rcnn."""
+    """A detector that draws outlines: mask_rcnn, or mask_rcnn_torchvision for its file."""
 
     name: ClassVar[str] = "instances"
 
     def adapt(self) -> "Instances":
-        if self.network != "mask_rcnn":
-            raise UsageError(f"--network {self.network} finds boxes, no outlines; mask_rcnn does")
+        if self.network not in OUTLINERS:
+            raise UsageError(f"--network {self.network} finds boxes, no outlines; {' and '.join(OUTLINERS)} do")
         if not annotated_set(self.data, self.fold).outlined:
             raise DataError(f"{self.data}: boxes only, no outlines; `legato train detect` finds boxes")
         return super().adapt()

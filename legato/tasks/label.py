@@ -12,6 +12,7 @@ from legato import picture
 from legato.data.examples import Kind
 from legato.metrics import labels
 from legato.task import Decoding, Step, Tally
+from legato.tasks.class_names import class_index
 from legato.tasks.pictures import PictureTask, as_image
 from legato.values import Image, Scores
 
@@ -25,12 +26,13 @@ class Label(PictureTask):
 
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         known = ~targets.isnan()
-        each = F.binary_cross_entropy_with_logits(net(inputs).float(), targets.nan_to_num(), reduction="none")
+        logits = self.through(net, inputs).float()
+        each = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
         return Step({"labels": (each * known).sum() / known.sum().clamp(min=1)}, weight=max(1.0, float(known.sum())))
 
     def outputs(self, net: nn.Module, inputs: Tensor, carry: Any) -> tuple[Float[Tensor, "b k"], None]:
         """A probability for each label: their mean over networks is an ensemble's."""
-        return net(inputs).float().sigmoid(), None
+        return self.through(net, inputs).float().sigmoid(), None
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
         return labels.tally(outputs, targets)
@@ -42,7 +44,12 @@ class Label(PictureTask):
         return (outputs - targets).abs().nan_to_num().amax(dim=1)
 
     def evidence(self, outputs: Tensor, what: str) -> Float[Tensor, "b"]:
-        return outputs[:, self.known.names.index(what)] if what else torch.amax(outputs, dim=1)
+        """The probability of label `what`; of the likeliest if it is empty."""
+        return outputs[:, class_index(what, self.known.names)] if what else torch.amax(outputs, dim=1)
+
+    def score(self, net: nn.Module, inputs: Tensor, what: str) -> Float[Tensor, "b"]:
+        """The same before the sigmoid."""
+        return self.evidence(net(inputs).float(), what)
 
     def predict(self, outputs: Tensor, inputs: Any, how: Decoding) -> list[dict[str, Any]]:
         """For each picture: the labels it has, and the probability of every label."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from legato.data import sentences, text_files, vocabulary
 from legato.data.vocabulary import IGNORED, Tokens, Unit, Unseen, Vocabulary, side_by_side
-from legato.decoding import Sampling, sample
+from legato.decoding import Sampling
 from legato.device import each
 from legato.draws import Draws, generator
 from legato.errors import DataError, UsageError
@@ -24,6 +24,7 @@ from legato.recipe import Recipe
 from legato.recurrent import cells
 from legato.recurrent.stack import Stack
 from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks.writing import written
 from legato.values import Scores, Text
 
 Ids = Int[Tensor, "_"]  # as long as it likes
@@ -103,7 +104,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     stride: int = 0
     """New units a step. 0: as many as the window. 1: a window that slides (Williams & Peng 1990, BPTT(h; 1))."""
     dropout: float = -1.0
-    """Between layers and before the last. Negative: 0.3, or 0 for short texts."""
+    """Between layers and before the last. Negative: 0.2, or 0 for short texts."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "language"
@@ -140,7 +141,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         long = counts[0] >= LARGE
         learnt = Learnt(found.format, units, counts, found.policy, found.fingerprint)
         width = self.width or (512 if long else 128)
-        dropout = self.dropout if self.dropout >= 0 else (0.3 if long else 0.0)
+        dropout = self.dropout if self.dropout >= 0 else (0.2 if long else 0.0)
         return replace(self, stride=stride, width=width, dropout=dropout, learnt=learnt)
 
     def about(self) -> list[str]:
@@ -219,9 +220,10 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         return CharRNN(embed, stack, units, self.dropout)
 
     def recipe(self) -> Recipe:
-        """A first guess for a million characters; not yet compared with others on validation text."""
-        batch = 64 if self.known.examples[0] >= LARGE else 16
-        return Recipe(epochs=20, batch_size=batch, optimizer="adamw", lr=3e-3, warmup=0.05, clip_norm=1.0)
+        """For a million characters by its validation text (docs/results.md); for short ones a first guess."""
+        long = self.known.examples[0] >= LARGE
+        epochs, batch = (8, 32) if long else (20, 16)
+        return Recipe(epochs=epochs, batch_size=batch, optimizer="adamw", lr=3e-3, warmup=0.05, clip_norm=1.0)
 
     def loss(self, net: CharRNN, inputs: Tokens, targets: Int[Tensor, "t b"], carry: Any) -> Step:
         """−ln p of the newest `stride` units. The state after the oldest `stride` is where the next window begins."""
@@ -249,6 +251,17 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     def scores(self, tally: Tally) -> dict[str, float]:
         return language.scores(tally)
 
+    def score(self, net: CharRNN, inputs: Tokens, what: str) -> Float[Tensor, "b"]:
+        """ln p of `what` as the next unit after each text; of the likeliest if it is empty. Raises UsageError."""
+        last = net(inputs.ids)[0][inputs.lengths - 1, torch.arange(len(inputs.lengths), device=inputs.ids.device)]
+        log_p = last.float().log_softmax(-1)
+        if not what:
+            return log_p.max(dim=1).values
+        ids = self.known.vocabulary.encode(what)
+        if len(ids) != 1:
+            raise UsageError(f"{what!r}: is {len(ids)} {self.unit}s; name one, the next")
+        return log_p[:, ids[0]]
+
     # use
     def read_input(self, source: str) -> Text:
         """The text of a file; or the words themselves, where there is no such file."""
@@ -271,10 +284,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         device = net.out.weight.device
         for row, prompt in enumerate(inputs):
             ids = self.encode_inputs([prompt]).ids.to(device) if not is_empty(prompt) else self.beginning(device)
-            logits, states = net(ids)
-            step = lambda ids, states: after(net, ids, states)
-            written = sample(step, logits[-1], states, how, generator("sample", how.seed, row))
-            yield from self.whole_characters(int(one) for one in written)
+            yield from self.whole_characters(written(net, ids, how, generator("sample", how.seed, row)))
 
     def beginning(self, device: torch.device) -> Int[Tensor, "t b"]:
         """What goes before a text that is to begin from nothing: the end of a line."""
@@ -299,12 +309,6 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
 
     def line(self, prediction: Any) -> str:
         return "  ".join(f"{name!r} {p:.0%}" for name, p in prediction["next"])
-
-
-def after(net: CharRNN, ids: Ids, states: Any) -> tuple[Float[Tensor, "b v"], Any]:
-    """One unit more."""
-    logits, states = net(ids[None], states)
-    return logits[0], states
 
 
 def is_empty(prompt: Text | Ids) -> bool:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from legato.data import annotated
 from legato.data import augment as variations
-from legato.data.annotated import Annotated, AnnotatedSet
+from legato.data.annotated import Annotated
 from legato.data.decode import fit, read_image, with_channels
 from legato.draws import Draws
 from legato.errors import DataError, UsageError, nearest
@@ -28,6 +28,8 @@ from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks import trunks
+from legato.tasks.detect import annotated_set, objects_line
+from legato.tasks.telling import told
 from legato.tasks.transfer import copy_fitting
 from legato.values import Boxes, Image
 from legato.values.boxes import from_json
@@ -138,6 +140,14 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
             raise DataError(f"{self.data}: no training picture with a box; {found.policy}")
         return replace(self, learnt=learnt)
 
+    def about(self) -> list[str]:
+        how = f"by two heads on {self.trunk} at {self.size} × {self.size}, variations: {self.augmentation}"
+        return told(self, f"the largest of the boxes of {len(self.names)} classes a picture", how)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
+
     def examples(self, split: Split) -> OneEach:
         return one_each(self.data, self.fold, split)
 
@@ -210,6 +220,10 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
             raise UsageError(f"no class called {what!r}{nearest(what, self.known.names)}")
         return outputs[:, self.known.names.index(what)]
 
+    def score(self, net: nn.Module, inputs: Stretched, what: str) -> Float[Tensor, "b"]:
+        """The logit of class `what`; of the likeliest if it is empty."""
+        return self.evidence(torch.cat([part.float() for part in net(inputs.pixels)], dim=1), what)
+
     # use
     def read_input(self, source: str) -> Image:
         return Image(read_image(Path(source), self.known.channels), source)
@@ -225,16 +239,14 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
             answers += box.to_json()
         return answers
 
+    def line(self, prediction: Any) -> str:
+        """What, how surely, and x1 y1 x2 y2."""
+        return objects_line([prediction]).partition(": ")[2]
+
     def draw(self, input: Image, prediction: Any) -> Image:
         """The box and its name on the picture."""
         drawn = overlays.boxes(input, from_json([prediction], self.known.names))
         return Image(torch.from_numpy(np.array(drawn)).permute(2, 0, 1), input.source)
-
-
-@lru_cache(maxsize=4)
-def annotated_set(data: str, fold: str) -> AnnotatedSet:
-    """The data set, read once a process."""
-    return annotated.read(data, fold)
 
 
 @lru_cache(maxsize=12)

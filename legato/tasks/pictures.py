@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from legato.data import augment as variations
 from legato.data.decode import Fit, fit, read_image, with_channels
 from legato.data.detect import read
-from legato.data.examples import Kind, PictureSet, fingerprint
+from legato.data.examples import PLURAL, Kind, PictureSet, fingerprint
+from legato.data.image_folder import listed
 from legato.data.loaded import Loaded
 from legato.draws import Draws
 from legato.errors import DataError, UsageError
@@ -24,11 +25,10 @@ from legato.picture import Picture
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import Split, Task
-from legato.tasks import recommended
+from legato.tasks import recommended, remembered
 from legato.tasks.transfer import copy_fitting, freeze_stages
 from legato.values import Image
 
-PLURAL = {"class": "classes", "labels": "labels", "numbers": "numbers"}
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 Own = TypeVar("Own", bound="PictureTask")
 
@@ -91,7 +91,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
 
     def choose(self, found: PictureSet) -> tuple[str, int]:
         """The network and the size of its pictures, where the user has not said."""
-        name = self.network or recommended.network(found, self.start_from)
+        name = self.network or recommended.network(found, self.start_from, self.freeze)
         size = self.size or registry.lookup(name).size or max(found.splits["train"].size(0)[:2])
         registry.check_size(name, size)
         return name, size
@@ -99,13 +99,19 @@ class PictureTask(Task[Image, Any, nn.Module]):
     def adapt(self: Own) -> Own:
         found = picture_set(self.data, self.fold)
         if found.kind not in self.kinds:
-            raise UsageError(f"{self.data}: targets are {found.kind}, which is not what `{self.name}` learns")
+            tasks = [kind.name for kind in PictureTask.__subclasses__() if kind.recognises(self.data)]
+            raise UsageError(
+                f"{self.data}: targets are {PLURAL[found.kind]}, not what `{self.name}` learns; "
+                f"name the task that does: {' or '.join(tasks)}"
+            )
         name, size = self.choose(found)
         published = self.published(name)
         channels = published.channels if published else found.channels
-        augmentation = recommended.augmentation(found, size, name) if self.augmentation == "auto" else self.augmentation
+        augmentation = self.augmentation
+        if augmentation == "auto":
+            augmentation = recommended.augmentation(found, size, name, self.freeze)
         load = variation(augmentation).load_size(size)
-        splits = {split: loaded(self.data, self.fold, split, load, channels, self.fit) for split in SPLITS}
+        splits = {split: loaded(self.data, self.fold, split, load, channels, self.fit, found.names) for split in SPLITS}
         mean, sd = (published.mean, published.sd) if published else statistics(splits["train"])
         learnt = Learnt(
             format=found.format,
@@ -153,7 +159,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
         return tuple((targets > 0.5).sum(0).tolist())
 
     def examples(self, split: Split) -> Loaded:
-        return loaded(self.data, self.fold, split, self.known.load, self.known.channels, self.fit)
+        return loaded(self.data, self.fold, split, self.known.load, self.known.channels, self.fit, self.known.names)
 
     def augment(self, input: Image, target: Any, draws: Draws) -> tuple[Image, Any]:
         pixels = self.square(input)
@@ -202,6 +208,11 @@ class PictureTask(Task[Image, Any, nn.Module]):
         freeze_stages(net, self.freeze)
         return with_normalization(net, known.mean, known.sd)
 
+    def through(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """net(inputs); where stages are frozen and pictures come again unvaried, each is put through those once."""
+        again = self.freeze and self.augmentation in ("none", "flip")
+        return remembered.through(net, inputs) if again else net(inputs)
+
     def published(self, network: str) -> weights.Published | None:
         """The published weights this task begins with, if it does."""
         if not self.start_from or Path(self.start_from, "run.json").is_file():
@@ -235,9 +246,29 @@ def picture_set(data: str, fold: str) -> PictureSet:
 
 
 @lru_cache(maxsize=12)
-def loaded(data: str, fold: str, split: Split, size: int, channels: int, how: Fit) -> Loaded:
-    """A split of it, decoded once a process where memory allows."""
-    return Loaded(picture_set(data, fold).splits[split], size, channels, how)
+def loaded(data: str, fold: str, split: Split, size: int, channels: int, how: Fit, names: tuple[str, ...]) -> Loaded:
+    """A split of it, decoded once a process where memory allows; targets are by `names`, those of the run."""
+    return Loaded(under_names(picture_set(data, fold), data, names).splits[split], size, channels, how)
+
+
+def under_names(found: PictureSet, data: str, names: tuple[str, ...]) -> PictureSet:
+    """The set with the numbers of classes that a run has learnt; it need not have all of them.
+
+    Raises DataError for a set that asks another question.
+    """
+    if found.names == names:
+        return found
+    if unknown := [name for name in found.names if name not in names]:
+        raise DataError(
+            f"{data}: has {PLURAL[found.kind]} {listed(unknown)}, and the run knows {listed(names)}; "
+            "name data of the same kind"
+        )
+    if found.kind != "class":
+        raise DataError(f"{data}: lacks {listed(n for n in names if n not in found.names)}, which the run has learnt")
+    number = np.array([names.index(name) for name in found.names])
+    return replace(
+        found, names=names, splits={s: replace(p, targets=number[p.targets]) for s, p in found.splits.items()}
+    )
 
 
 @lru_cache

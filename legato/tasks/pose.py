@@ -27,9 +27,10 @@ from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks import trunks
+from legato.tasks.telling import told
 from legato.tasks.transfer import copy_fitting
-from legato.values import Image, Keypoints
-from legato.values.keypoints import LSP, from_json, truth
+from legato.values import Image, Keypoints, Skeleton
+from legato.values.keypoints import from_json, truth
 
 NETWORKS = ("integral", "deeppose")
 LEAST_ERROR = 0.03  # of the picture's side: standard deviation of the errors that refinements are trained on
@@ -41,6 +42,7 @@ class Learnt:
 
     format: str
     names: tuple[str, ...]  # of the joints
+    limbs: tuple[tuple[str, str], ...]  # between which joints
     channels: int
     size: int  # side of the square the network sees, pixels
     mean: tuple[float, ...]  # a channel, of pixels in [0, 1]
@@ -63,7 +65,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
     """The joints of the person in a picture, by regression."""
 
     data: str = ""
-    """Folder with joints.mat and images/."""
+    """Folder with joints.mat and images/, a table of joints, or COCO's key points."""
     network: str = "integral"
     """integral: means over maps (Sun et al. 2018); deeppose: a dense layer (Toshev & Szegedy 2014)."""
     trunk: str = "squeezenet"
@@ -90,6 +92,14 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         assert self.learnt is not None, "adapt() first"
         return self.learnt
 
+    @property
+    def skeleton(self) -> Skeleton:
+        return Skeleton(self.known.names, self.known.limbs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
+
     # data
     @classmethod
     def recognises(cls, data: str) -> bool:
@@ -102,7 +112,8 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         found, published = pose_set(self.data, self.fold), trunks.published(self.trunk, self.start_from)
         learnt = Learnt(
             format=found.format,
-            names=LSP.names,
+            names=found.skeleton.names,
+            limbs=found.skeleton.limbs,
             channels=published.channels if published else 3,
             size=self.size,
             mean=published.mean if published else (0.5,) * 3,
@@ -110,8 +121,14 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
             examples=tuple(len(found.splits[s]) for s in ("train", "valid", "test")),
             policy=found.policy,
             fingerprint=found.fingerprint,
+            set_aside=tuple(found.set_aside),
         )
         return replace(self, learnt=learnt)
+
+    def about(self) -> list[str]:
+        what = f"{len(self.names)} joints of one person a picture"
+        how = f"by {self.network} on {self.trunk}, {self.refinements} refinements, at {self.size} × {self.size}"
+        return told(self, what, f"{how}, variations: {self.augmentation}")
 
     def examples(self, split: Split) -> poses.PosedPictures:
         return replace(pose_set(self.data, self.fold).splits[split], channels=self.known.channels)
@@ -135,9 +152,10 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         return Posed(torch.stack([fit(p, self.known.size, "pad") for p in pictures]).float() / 255, sizes)
 
     def encode_targets(self, targets: Sequence[Keypoints], inputs: Posed) -> Float[Tensor, "b k 2"]:
-        """x and y as shares of the padded square."""
+        """x and y as shares of the padded square; NaN for joints that nobody knows."""
         side, margin = frames(inputs.sizes)
-        return (torch.cat([t.points[:1] for t in targets]) + margin) / side
+        points = torch.cat([t.points[:1].where(t.scores[:1, :, None] > 0, torch.nan) for t in targets])
+        return (points + margin) / side
 
     # learning
     def build(self) -> nn.Sequential:
@@ -164,28 +182,32 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         """The distance along x and y, in picture sides, after each stage (Sun et al.: |error| learns better than its
         square, which DeepPose has)."""
 
+        known = targets.isfinite()
+        count = known.sum().clamp(min=1)
+
         def start(found: Tensor) -> Tensor:
             """The truth, as far off as the last stage is in this batch (DeepPose, section 3.2)."""
-            spread = (found - targets).square().mean(0, keepdim=True).sqrt().clamp(min=LEAST_ERROR)
-            return targets + spread * torch.randn_like(targets)
+            error = torch.where(known, found - targets, 0).square().sum(0, keepdim=True)
+            spread = (error / known.sum(0, keepdim=True).clamp(min=1)).sqrt().clamp(min=LEAST_ERROR)
+            return torch.where(known, targets, found) + spread * torch.randn_like(targets)
 
         found = net.get_submodule("network")(inputs.pixels, start)
-        values = {f"stage{s}": F.l1_loss(points.float(), targets) for s, points in enumerate(found, start=1)}
-        return Step(values, weight=float(len(targets)))
+        far = [torch.where(known, points.float() - targets, 0).abs().sum() / count for points in found]
+        return Step({f"stage{s}": value for s, value in enumerate(far, start=1)}, weight=float(count))
 
     # measuring
     def outputs(self, net: nn.Module, inputs: Posed, carry: Any) -> tuple[Float[Tensor, "b k 2"], None]:
         return net(inputs.pixels)[-1].float(), None
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
-        return measures.tally(outputs, targets, LSP)
+        return measures.tally(outputs, targets, self.skeleton)
 
     def scores(self, tally: Tally) -> dict[str, float]:
-        return measures.scores(tally, LSP)
+        return measures.scores(tally, self.skeleton)
 
     def badness(self, outputs: Tensor, targets: Tensor) -> Float[Tensor, "b"]:
         """The mean distance of the joints, in picture sides."""
-        return (outputs - targets).norm(dim=-1).mean(dim=1)
+        return (outputs - targets).norm(dim=-1).nanmean(dim=1).nan_to_num(0)
 
     # use
     def read_input(self, source: str) -> Image:
@@ -196,11 +218,15 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
         side, margin = frames(inputs.sizes.cpu())
         everyone = outputs.cpu() * side - margin
         seen = torch.ones(1, len(self.known.names), dtype=torch.bool)
-        return [truth(points[None], seen, LSP).to_json()[0] for points in everyone]
+        return [truth(points[None], seen, self.skeleton).to_json()[0] for points in everyone]
+
+    def line(self, prediction: Any) -> str:
+        """Where each joint is, in whole pixels."""
+        return ", ".join(f"{name} {x:.0f} {y:.0f}" for name, (x, y, _) in prediction["points"].items())
 
     def draw(self, input: Image, prediction: Any) -> Image:
         """The picture with the skeleton on it."""
-        drawn = overlays.skeletons(input, from_json([prediction], LSP))
+        drawn = overlays.skeletons(input, from_json([prediction], self.skeleton))
         return Image(torch.from_numpy(np.array(drawn)).permute(2, 0, 1), input.source)
 
 

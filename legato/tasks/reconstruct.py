@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from legato.data.examples import Kind, PictureSet
+from legato.data.loaded import Loaded
 from legato.draws import Draws
 from legato.errors import UsageError, nearest
 from legato.metrics import reconstruction
 from legato.networks.autoencoder import AUTOENCODERS
 from legato.recipe import Recipe
-from legato.task import Decoding, Step, Tally
-from legato.tasks.pictures import PictureTask
+from legato.task import Decoding, Split, Step, Tally
+from legato.tasks.pictures import PictureTask, loaded, picture_set
 from legato.values import Image
 
 
@@ -41,6 +42,11 @@ class Reconstruct(PictureTask):
             raise UsageError(f"no autoencoder called {name!r}{nearest(name, AUTOENCODERS)}")
         size = self.size or max(found.splits["train"].size(0)[:2])
         return name, size if name == "linear" else -(-size // 4) * 4  # two halvings and back
+
+    def examples(self, split: Split) -> Loaded:
+        """Any pictures will do, whatever they are said to show."""
+        names = picture_set(self.data, self.fold).names
+        return loaded(self.data, self.fold, split, self.known.load, self.known.channels, self.fit, names)
 
     def batch(self, examples: Any, indices: Sequence[int], draws: Draws | None) -> tuple[Tensor, Tensor]:
         """Noisy pictures and clean ones; the noise of an example is its own in evaluation too."""

@@ -20,14 +20,18 @@ from legato.errors import DataError, UsageError, nearest
 from legato.layers.normalize import Normalize, with_normalization
 from legato.layers.stages import stages
 from legato.metrics import segmentation
+from legato.networks import weights
 from legato.networks.deconvnet import deconvnet, deconvnet_small
 from legato.networks.fcn import STRIDES, fcn
+from legato.networks.fcn_torchvision import fcn_resnet50_torchvision
 from legato.networks.scene_parsing import multiscale, recurrent
 from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks import trunks
+from legato.tasks.telling import told
 from legato.tasks.tiles import tiled
+from legato.tasks.transfer import copy_fitting
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
 
@@ -36,7 +40,9 @@ WHOLE: dict[str, Callable[[int, int], nn.Module]] = {
     "deconvnet_small": deconvnet_small,
     "multiscale": multiscale,
     "recurrent": recurrent,
+    "fcn_resnet50_torchvision": fcn_resnet50_torchvision,
 }
+OF_A_FILE = ("fcn_resnet50_torchvision",)  # published whole, not as a trunk
 LARGEST_WINDOW = 320  # pixels; larger training pictures are cropped
 LOOKED_AT = 500  # training pictures, for means and the frequency of classes
 
@@ -70,9 +76,10 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     """A class for every pixel of pictures of any size."""
 
     data: str = ""
-    """Folder with pictures and masks."""
+    """Folder with pictures and masks, or COCO's outlines."""
     network: str = "fcn8s"
-    """fcn8s, fcn16s or fcn32s on --trunk; deconvnet, deconvnet_small, multiscale or recurrent without."""
+    """fcn8s, fcn16s or fcn32s on --trunk; without: deconvnet, deconvnet_small, multiscale, recurrent, and
+    fcn_resnet50_torchvision for its file."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`; its stages are tapped, its last layer is not used."""
     size: int = 0
@@ -105,14 +112,15 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     def adapt(self) -> "Segment":
         if self.network not in {**STRIDES, **WHOLE}:
             raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, [*STRIDES, *WHOLE])}")
-        if self.network in WHOLE and self.start_from and not Path(self.start_from, "run.json").is_file():
+        a_run = Path(self.start_from, "run.json").is_file()
+        if self.network in WHOLE and self.start_from and not a_run and self.network not in OF_A_FILE:
             raise UsageError(f"--start-from {self.start_from}: {self.network} has no trunk that was published")
         check_variations(self.augmentation)
         found = mask_set(self.data, self.fold)
-        published = trunks.published(self.trunk, self.start_from)
-        channels = published.channels if published else 3
-        train = masks.with_channels(found, channels).splits["train"]
-        counts, mean, sd, short = survey(train)
+        published = weights.IMAGENET if self.network in OF_A_FILE else trunks.published(self.trunk, self.start_from)
+        channels = len(published.mean) if published else 3
+        train = masks.in_colours(found, channels).splits["train"]
+        counts, mean, sd, short = survey(train, found.names)
         learnt = Learnt(
             format=found.format,
             names=found.names,
@@ -124,11 +132,23 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
             examples=tuple(len(found.splits[s]) for s in ("train", "valid", "test")),
             policy=found.policy,
             fingerprint=found.fingerprint,
+            set_aside=tuple(found.set_aside),
         )
         return replace(self, learnt=learnt)
 
-    def examples(self, split: Split) -> masks.MaskedPictures:
-        return masks.with_channels(mask_set(self.data, self.fold), self.known.channels).splits[split]
+    def about(self) -> list[str]:
+        known = self.known
+        trunk = "" if self.network in WHOLE else f" on {self.trunk}"
+        weighed = ", classes weighed" if self.class_weights else ""
+        windows = f"on windows of {known.size} × {known.size}, variations: {self.augmentation}{weighed}"
+        return told(self, f"masks of {len(known.names)} classes", f"by {self.network}{trunk} {windows}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.known.names
+
+    def examples(self, split: Split) -> Sequence[tuple[Image, LabelMap]]:
+        return masks.in_colours(mask_set(self.data, self.fold), self.known.channels).splits[split]
 
     def augment(self, input: Image, target: LabelMap, draws: Draws) -> tuple[Image, LabelMap]:
         """Picture and mask in a mirror, larger or smaller, and a window of them, all by the same draws."""
@@ -162,6 +182,9 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return stages(network=fcn(self.network, trunk, len(known.names), known.channels))
 
     def initialise(self, net: nn.Sequential) -> str:
+        if self.network in OF_A_FILE and Path(self.start_from).is_file():
+            tensors = weights.read_tensors(Path(self.start_from))
+            return f"{self.start_from}: {copy_fitting(net.get_submodule('network'), tensors, self.start_from)}"
         return trunks.initialise(net, "network.trunk", self.trunk, self.known.channels, self.start_from)
 
     def recipe(self) -> Recipe:
@@ -215,6 +238,10 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
             raise UsageError(f"no class called {what!r}{nearest(what, self.known.names)}")
         return shares[:, self.known.names.index(what)]
 
+    def score(self, net: nn.Module, inputs: Framed, what: str) -> Float[Tensor, "b"]:
+        """The mean logit of class `what` over the picture; the largest such mean if it is empty."""
+        return self.evidence(tiled(net, inputs.pixels).float(), what)
+
     # use
     def read_input(self, source: str) -> Image:
         return Image(read_image(Path(source), self.known.channels), source)
@@ -224,6 +251,10 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         best = outputs.argmax(dim=1).byte().cpu()
         found = [LabelMap(m[:h, :w], self.known.names) for m, (h, w) in zip(best, inputs.sizes.tolist())]
         return [{"classes": labels.shares(), "map": labels.to_json()} for labels in found]
+
+    def line(self, prediction: Any) -> str:
+        """The share of each class, largest first."""
+        return ", ".join(f"{name} {share:.1%}" for name, share in prediction["classes"].items())
 
     def draw(self, input: Image, prediction: Any) -> Image:
         """The picture tinted, with a legend."""
@@ -256,7 +287,7 @@ def framed(parts: Sequence[Tensor], sizes: Int64[Tensor, "b 2"], value: int) -> 
 
 
 def survey(
-    train: masks.MaskedPictures,
+    train: masks.MaskedPictures | masks.OutlinedPictures, names: Sequence[str]
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...], int]:
     """Pixels of each class, mean and standard deviation of each channel in [0, 1], and the shortest side.
 
@@ -272,7 +303,7 @@ def survey(
         pixels, short = pixels + values.shape[1], min(short, *image.pixels.shape[1:])
         counts += torch.bincount(labels.labels.flatten().long(), minlength=256)
     if not counts[:VOID].any():
-        raise DataError(f"{train.pairs[0][1]}: no pixel of these masks has a class; check the legend")
+        raise DataError(f"{train.name(0)} and others: no pixel of their masks has a class; check the legend")
     mean = sums / pixels
     sd = (squares / pixels - mean.square()).clamp(min=1e-6).sqrt()
-    return tuple(counts[: len(train.legend.names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short
+    return tuple(counts[: len(names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short

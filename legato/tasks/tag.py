@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from legato.data import conllu, vocabulary
 from legato.data.vocabulary import IGNORED, UNKNOWN, Vocabulary, side_by_side
 from legato.draws import Draws
-from legato.errors import DataError, UsageError
+from legato.errors import DataError, UsageError, nearest
 from legato.metrics import tagging
 from legato.networks.tagger import LimitedLookahead, SpellingCNN, SpellingRNN, Tagger, WordByWord
 from legato.recipe import Recipe
@@ -217,6 +217,35 @@ class Tag(Task[Sentence, Sentence, Tagger]):
         there = targets.tags >= 0
         wrong = (outputs.argmax(-1) != targets.tags) & there
         return wrong.sum(0) / there.sum(0).clamp(min=1)
+
+    def score(self, net: Tagger, inputs: Inputs, what: str) -> Float[Tensor, "b"]:
+        """The logit of a tag of one word: `dog/NOUN`, or `dog` for its likeliest; `#3/NOUN` is the third word's.
+
+        If `what` is empty, the sum over all words of the likeliest. All sentences have the word where the first has it.
+        """
+        logits = net(inputs.words, inputs.spellings, inputs.mask).float()
+        if not what:
+            return (logits.max(-1).values * inputs.mask).sum(0)
+        word, _, tag = what.rpartition("/") if "/" in what[1:] else (what, "", "")
+        own = logits[self.place(word, inputs)]
+        if not tag:
+            return own.max(-1).values
+        if tag not in self.known.names:
+            raise UsageError(f"no tag called {tag!r}{nearest(tag, self.known.names)}")
+        return own[:, self.known.names.index(tag)]
+
+    def place(self, word: str, inputs: Inputs) -> int:
+        """Where this word, or `#3`, stands in the first sentence. Raises UsageError."""
+        steps, rows = int(inputs.lengths[0]), len(inputs.lengths)
+        if word.startswith("#") and word[1:].isdigit():
+            if not 1 <= int(word[1:]) <= steps:
+                raise UsageError(f"{word}: the sentence has {steps} words")
+            return int(word[1:]) - 1
+        spelt = self.known.characters.numbered(word)
+        for step, letters in enumerate(inputs.spellings[:, ::rows].T.tolist()[:steps]):
+            if [letter for letter in letters if letter != IGNORED] == spelt:
+                return step
+        raise UsageError(f"no word {word!r} in the sentence; #1 is its first")
 
     # use
     def read_input(self, source: str) -> Sentence:

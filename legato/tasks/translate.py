@@ -213,6 +213,27 @@ class Translate(Task[Text, str, Seq2Seq]):
     def scores(self, tally: Tally) -> dict[str, float]:
         return translation.scores(tally)
 
+    def score(self, net: Seq2Seq, inputs: Tokens, what: str) -> Float[Tensor, "b"]:
+        """ln p of the translation `what`; if it is empty, of the one the network finds for the first sentence."""
+        return self.log_likelihoods(net, inputs, self.written(net, inputs, what)).sum(0)
+
+    def log_likelihoods(self, net: Seq2Seq, inputs: Tokens, written: Targets) -> Float[Tensor, "s b"]:
+        """ln p of each piece of one translation, of the end too, when all before it is given."""
+        rows = inputs.ids.shape[1]
+        given, wanted = (ids.expand(-1, rows) for ids in (written.given, written.wanted))
+        logits, _ = net(inputs.ids, mask_of(inputs.lengths, len(inputs.ids)), given)
+        return logits.float().log_softmax(-1).gather(-1, wanted[..., None]).squeeze(-1)
+
+    @torch.no_grad()
+    def written(self, net: Seq2Seq, inputs: Tokens, what: str) -> Targets:
+        """The translation `what` as pieces; if it is empty, the one the network finds for the first sentence."""
+        if not what:
+            first = Tokens(inputs.ids[: int(inputs.lengths[0]), :1], inputs.lengths[:1])
+            what = self.predict(self.outputs(net, first, None)[0], first, Decoding())[0]["translation"]
+        found = self.encode_targets([what], inputs)
+        device = inputs.ids.device
+        return Targets(found.given.to(device), found.wanted.to(device), found.sentences)
+
     # use
     def read_input(self, source: str) -> Text:
         """A sentence."""

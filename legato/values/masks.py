@@ -36,6 +36,10 @@ class Masks:
         """Pixel by pixel."""
         return isinstance(other, Masks) and self.boxes == other.boxes and torch.equal(self.bitmaps, other.bitmaps)
 
+    def __str__(self) -> str:
+        """3 cat, 1 dog."""
+        return str(self.boxes)
+
     def __getitem__(self, chosen: Tensor | slice) -> "Masks":
         """Some of them: a mask, indices in a tensor, or a slice."""
         return Masks(self.bitmaps[chosen], self.boxes[chosen])
