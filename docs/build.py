@@ -3,6 +3,7 @@
 ledger.md     what the lectures describe and what of it works. The rows are those of ledger.tsv; where they work and
               whether they do is found in the tests, so that the page cannot lie
 networks.md   all networks there are, from their registry
+index.md      all pages, by their first lines
 """
 
 import csv
@@ -121,6 +122,32 @@ def networks() -> str:
     return head + "".join(table)
 
 
+FIRST = ("classify", "where", "text", "recurrent")  # pages to begin with, in this order
+LAST = ("faq", "networks", "results", "ledger")  # to look something up
+
+
+def index() -> str:
+    """Every page with its title and the first sentence it says."""
+    names = [page.stem for page in sorted(DOCS.glob("*.md")) if page.stem != "index"]
+    place = {name: k for k, name in enumerate([*FIRST, *(n for n in names if n not in FIRST + LAST), *LAST])}
+    lines = (opening((DOCS / f"{name}.md").read_text()) for name in sorted(names, key=place.__getitem__))
+    rows = (f"| [{t}]({n}.md) | {s} |\n" for (t, s), n in zip(lines, sorted(names, key=place.__getitem__)))
+    return (
+        "# The pages\n\nEach is a story whose code the tests run. `legato VERB --help` has every flag;\n"
+        "the [README](../README.md) says what legato is, [ARCHITECTURE](../ARCHITECTURE.md) how it is built,\n"
+        "[CONTRIBUTING](../CONTRIBUTING.md) how to add to it, and the [decisions](../decisions) why it is so.\n\n"
+        f"| page | begins |\n|---|---|\n{''.join(rows)}"
+    )
+
+
+def opening(text: str) -> tuple[str, str]:
+    """The title of a page, and its first sentence, without links."""
+    title, _, rest = text.lstrip().partition("\n")
+    first = next(part for part in rest.split("\n\n") if part.strip() and not part.startswith(("<!--", "|", "```")))
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
+    return title.lstrip("# "), re.split(r"(?<=[.!?])\s", plain)[0]
+
+
 def link(paper: str) -> str:
     """A paper's identifier, to be clicked."""
     kind, _, rest = paper.partition(":")
@@ -134,6 +161,7 @@ def main() -> None:
     page = DOCS / "ledger.md"
     page.write_text(ledger(page.read_text()))
     (DOCS / "networks.md").write_text(networks())
+    (DOCS / "index.md").write_text(index())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,30 @@
-"""Contracts: what every network owes for having been registered. Failing one names the network and the clause."""
+"""Contracts: what networks and tasks owe for having been registered. Failing one names which, and the clause."""
 
 import inspect
+import json
+import os
 import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
+from legato.device import Device, each
+from legato.draws import Draws, seed_from
 from legato.errors import UsageError
 from legato.layers import walk
 from legato.networks.registry import Entry, check_size
+from legato.progress import Progress
+from legato.record import from_json, to_json
+from legato.run import Run
+from legato.task import Decoding, Task
+from legato.training import Interrupted, fit, merged
 
 LIGHT = 30_000_000  # parameters: what is heavier is checked on the meta device only
 MARGIN = re.compile(r"^\s+(\w+)=.*#\s*\(b,([\d,\s]+)\)")  # conv1=ConvRelu(…),  # (b, 96, 55, 55)
@@ -99,3 +113,88 @@ def smallest(entry: Entry) -> int:
 
 def tensors(outputs: Any) -> tuple[Tensor, ...]:
     return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+CPU = Device("cpu", "fp32", 1)
+AnyTask = Task[Any, Any, Any]
+
+
+def check_task(task: AnyTask, folder: Path) -> None:
+    """Of an adapted task of tensors in batches: batches that are their examples, sums that add up, a record and answers
+    in JSON, eight examples learnt by heart, and a training that, cut short and resumed, ends with the same bits.
+    Writes into `folder`."""
+    record = json.loads(json.dumps(to_json(task)))
+    assert from_json(type(task), record, "record") == task, f"{task.name}: the record is not the task"
+    check_batches(task)
+    net = check_learning(task)
+    check_sums(task, net)
+    check_resume(task, folder)
+
+
+def check_batches(task: AnyTask) -> None:
+    """With variations and without: every example is its own, whatever batch it is in."""
+    examples, indices = task.examples("train"), list(range(min(8, len(task.examples("train")))))
+    for draws in (lambda chosen: None, lambda chosen: Draws((0, "augment", 1), chosen)):
+        together = task.batch(examples, indices, draws(indices))
+        alone = [task.batch(examples, [i], draws([i])) for i in indices]
+        for whole, *parts in zip(leaves(together), *map(leaves, alone)):
+            torch.testing.assert_close(whole, torch.cat(parts), msg=f"{task.name}: a batch is not its examples")
+
+
+def check_learning(task: AnyTask) -> nn.Module:
+    """The loss on eight examples falls to a half and below."""
+    seed_from(0, "weights")
+    net, examples = task.build(), task.examples("train")
+    inputs, targets = task.batch(examples, range(min(8, len(examples))), None)
+    optimizer, losses = torch.optim.AdamW(net.parameters(), 1e-2), []
+    for _ in range(60):
+        loss = torch.stack(list(task.loss(net, inputs, targets, None).values.values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2, f"{task.name}: eight examples are not learnt, {losses[0]:.3g} → {losses[-1]:.3g}"
+    return net.eval()
+
+
+@torch.no_grad()
+def check_sums(task: AnyTask, net: nn.Module) -> None:
+    """Sums over parts add up to those of the whole; scores are numbers, answers JSON, one for each example."""
+    examples = task.examples("train")
+    counted = []
+    for indices in (range(6), range(4), range(4, 6)):
+        inputs, targets = task.batch(examples, indices, None)
+        outputs, _ = task.outputs(net, inputs, None)
+        counted.append(task.tally(outputs, targets))
+        answers = task.predict(outputs, inputs, Decoding())
+        assert json.loads(json.dumps(answers)) == answers, f"{task.name}: answers are not JSON"
+        assert len(answers) == len(indices), f"{task.name}: an answer for each example"
+        assert all(isinstance(task.line(one), str) for one in answers), f"{task.name}: an answer in a line"
+    whole, parts = counted[0], merged(counted[1], counted[2])
+    for key in whole:
+        torch.testing.assert_close(whole[key], parts[key], check_dtype=False, msg=f"{task.name}: sums of {key}")
+    assert all(isinstance(v, int | float) for v in task.scores(whole).values()), f"{task.name}: scores are numbers"
+
+
+def check_resume(task: AnyTask, folder: Path) -> None:
+    recipe = replace(task.recipe(), epochs=2, batch_size=8, precision="fp32", workers=0)
+
+    class CtrlC(Progress):
+        def advance(self, count: int, note: Callable[[], str] = str) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole, cut = (Run.begin(folder / name, task, recipe, CPU) for name in ("whole", "cut"))
+    fit(task, recipe, whole, CPU)
+    with pytest.raises(Interrupted):
+        fit(task, recipe, cut, CPU, show=CtrlC())
+    fit(cut.task(), cut.recipe(), cut, CPU)
+    a, b = (load_file(run.folder / "state.safetensors") for run in (whole, cut))
+    assert a.keys() == b.keys()
+    assert [k for k in a if not torch.equal(a[k], b[k])] == [], f"{task.name}: resumed is not undisturbed"
+
+
+def leaves(nest: Any) -> list[Tensor]:
+    """All tensors of a nest of tuples, lists and dicts."""
+    found: list[Tensor] = []
+    each(nest, lambda t: found.append(t) or t)
+    return found

@@ -40,5 +40,11 @@ def test_the_pages_blocks_run(page, tmp_path, monkeypatch, capsys):
 def test_verbs_and_links_of_the_page_exist(page):
     for _, text in blocks(page, "console"):
         assert {command[0] for command in commands(text) if command} <= set(VERBS)
-    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+    for link in re.findall(r"\]\((?!http)([^)#]+)", FENCE.sub("", page.read_text())):
         assert (page.parent / link).exists(), f"{page.name} → {link}"
+
+
+def test_every_page_is_in_the_index():
+    linked = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "index.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}, "make docs"
+    assert "docs/index.md" in (ROOT / "README.md").read_text()

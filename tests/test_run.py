@@ -9,7 +9,8 @@ import torch
 
 from legato.device import Device
 from legato.errors import LegatoError, UsageError
-from legato.run import Position, Run, leaves, nest, write_tensors
+from legato.files import write_tensors
+from legato.run import Position, Run, leaves, nest
 from legato.training import fit
 from tests.toy import Toy
 

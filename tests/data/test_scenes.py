@@ -8,8 +8,10 @@ import pytest
 import scipy.io
 import torch
 
-from legato.data import detect, masks, scene_files, scenes
+from legato.api import detect_task
+from legato.data import annotated, detect, masks, scene_files, scenes
 from legato.errors import UsageError
+from legato.task import TASKS
 from legato.values.boxes import from_coco, from_voc
 from legato.values.masks import around, from_runs
 
@@ -58,7 +60,7 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     assert [len(found.splits[s]) for s in ("train", "valid", "test")] == [8, 4, 4]
 
 
-def test_voc_has_boxes_and_masks(tmp_path: Path) -> None:
+def test_voc_has_boxes(tmp_path: Path) -> None:
     root = scene_files.write("voc", tmp_path / "a", train=3, valid=1, test=1, size=64)
     assert (root / "ImageSets/Main/train.txt").read_text().split() == ["000000", "000001", "000002"]
     scene = scenes.shapes(0, 1, 64)
@@ -68,9 +70,43 @@ def test_voc_has_boxes_and_masks(tmp_path: Path) -> None:
     ]
     labels = [scenes.SHAPES.index(o.findtext("name", "")) for o in tree.iter("object")]
     assert from_voc(corners, labels, scenes.SHAPES) == scene.boxes
-    found = masks.read(root)
-    assert found.format == "voc"
-    assert torch.equal(found.splits["train"][1][1].labels, scene.labels.labels)
+
+
+def test_voc_has_masks(tmp_path: Path) -> None:
+    found = masks.read(scene_files.write("voc_masks", tmp_path / "a", train=3, valid=1, test=1, size=64))
+    assert (found.format, found.names) == ("voc", ("background", *scenes.SHAPES))
+    assert torch.equal(found.splits["train"][1][1].labels, scenes.shapes(0, 1, 64).labels.labels)
+
+
+def test_yolo_has_shares_of_the_sides(tmp_path: Path) -> None:
+    found = annotated.read(scene_files.write("yolo_txt", tmp_path / "a", train=3, valid=1, test=1, size=64))
+    assert (found.format, found.names) == ("yolo_txt", scenes.SHAPES)
+    own = scenes.shapes(0, 1, 64).boxes
+    assert torch.allclose(found.splits["train"].boxes(1).xyxy, own.xyxy, atol=1e-3)
+    assert torch.equal(found.splits["train"].boxes(1).labels, own.labels)
+
+
+@pytest.mark.parametrize("task", scene_files.OF_TASK)
+def test_every_task_recognises_its_scenes_and_no_other(task: str, tmp_path: Path) -> None:
+    """Of detect and instances, and of detect and localize, the data are the same: those are asked for by name."""
+    for format in scene_files.OF_TASK[task]:
+        root = scene_files.make(tmp_path / format, task, count=40, seed=1, size=48, format=format)
+        found = detect_task(str(root))
+        assert found == {"instances": "detect", "localize": "detect"}.get(task, task)
+        adapted = TASKS[task](data=str(root)).adapt()
+        assert sum(len(adapted.examples(split)) for split in ("train", "valid", "test")) == 40
+        assert len(adapted.about()) >= 2
+        assert f"{len(adapted.examples('train')):,} train" in adapted.about()[0]
+
+
+def test_what_is_made_says_what_it_cannot(tmp_path: Path) -> None:
+    for choices, said in (
+        ({"task": "detekt"}, "did you mean detect"),
+        ({"task": "pose", "format": "voc"}, "written as lsp, not as voc"),
+        ({"task": "pose", "count": 3}, "there must be 40 or more"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            scene_files.make(tmp_path / "a", **choices)  # type: ignore[arg-type]
 
 
 def test_coco_has_boxes_and_runs(tmp_path: Path) -> None:

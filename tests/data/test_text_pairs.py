@@ -73,3 +73,17 @@ def test_multi30k_has_its_published_counts(real_data):
         "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt.",
         "A man in an orange hat starring at something.",
     )
+
+
+def test_a_table_is_read_again_by_what_it_was_found_to_be(tmp_path):
+    plain, headed = tmp_path / "plain.tsv", tmp_path / "headed.tsv"
+    plain.write_text("a dog\tein Hund\nthe cat\tdie Katze\n")
+    headed.write_text("en\tde\na dog\tein Hund\nthe cat\tdie Katze\n")
+    for file, languages in ((plain, ("first", "second")), (headed, ("en", "de"))):
+        found = text_pairs.read(file)
+        assert found.languages == languages
+        assert text_pairs.read(file, *found.languages).splits == found.splits
+        assert {pair for pairs in found.splits.values() for pair in pairs} == {
+            ("a dog", "ein Hund"),
+            ("the cat", "die Katze"),
+        }

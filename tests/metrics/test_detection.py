@@ -55,8 +55,18 @@ def test_equals_faster_coco_eval(crowds):
     theirs.summarize()
     ours = scores(table_of(pictures), NAMES)
     expected = {"AP": theirs.stats[0], "AP50": theirs.stats[1], "AP75": theirs.stats[2], "AR100": theirs.stats[8]}
+    expected |= {"AP small": theirs.stats[3], "AP medium": theirs.stats[4]}
     assert {k: ours[k] for k in expected} == pytest.approx(expected, abs=1e-9)
     assert 0.05 < ours["AP"] < 0.9
+
+
+def test_sizes_are_those_of_the_picture_before_it_was_enlarged():
+    """A 40 × 40 object on a picture enlarged twice is 20 × 20, small; a ghost of another size does not count."""
+    truth = Truth(boxes((0, 0, 40, 40)), torch.tensor([0]), torch.ones(1).bool(), none_outlined())
+    at = boxes((50, 50, 250, 250), (0, 0, 40, 40))
+    found = Detections(at, torch.zeros(2, dtype=torch.int64), torch.tensor([0.9, 0.8]), none_outlined())
+    told = scores(tally([found], [truth], [0], 1, 1, torch.full((1, 2), 2.0)), ["a"])
+    assert (told["AP small"], "AP medium" in told, told["AP50"]) == (1, False, 0.5)
 
 
 def boxes(*corners: tuple[float, ...]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from legato.distributed import World
 from legato.draws import Draws, generator
 from legato.errors import DataError, UsageError
 from legato.recipe import Recipe
+from legato.reports import write
 from legato.run import Run
 from legato.task import Decoding, Task
 from legato.tasks.language import Language
@@ -238,3 +240,16 @@ def test_loaded_batches_are_time_first(file):
     [batch] = next(iter(loader(task, "train", Recipe(batch_size=4, workers=0), World())))
     assert batch.inputs.ids.shape == batch.targets.shape == (10, 4)
     assert torch.equal(batch.inputs.ids[1:], batch.targets[:-1])
+
+
+def test_a_training_keeps_what_it_wrote_from_the_first_weights_to_the_last(file, tmp_path):
+    task = small(file)
+    run, net = fitted(task, tmp_path / "run")
+    steps = [line["step"] for line in run.metrics()]
+    kept = run.specimens()
+    assert [line["step"] for line in kept] == [0, *steps]
+    assert kept[-1]["text"] == task.specimen(net)
+    run.keep_specimen(run.position()._replace(step=steps[-1] + 1), "written just before a crash")
+    run.keep_specimen(run.position(), kept[-1]["text"])  # made again after it
+    assert run.specimens() == kept
+    assert escape(kept[0]["text"]) in write(run, net, {}).read_text()

@@ -170,7 +170,7 @@ def test_starting_from_a_run_takes_what_fits_and_says_what_does_not(folder, tmp_
 def test_what_cannot_be_meant_is_refused_by_name(folder, tables):
     with pytest.raises(UsageError, match="did you mean conv1"):
         small(folder, freeze="cnv1").build()
-    with pytest.raises(UsageError, match="labels, which is not what `classify` learns"):
+    with pytest.raises(UsageError, match="labels, not what `classify` learns; name the task that does: label"):
         small(tables["labels"])
     with pytest.raises(DataError):
         api.detect_task("no/such/folder")
