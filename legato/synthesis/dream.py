@@ -154,7 +154,10 @@ def dream_of(
     Behind the trunk, dense layers become convolutions, which look at windows of `window` pixels. Raises UsageError for
     a stage or channel that is not there, and for a picture too small for the stage.
     """
-    features = reaching(net, wish.stage or dream_stage(net), window, device or Device())
+    wanted = wish.stage or dream_stage(net)
+    features = reaching(net, wanted, window, device or Device())
+    if wish.channels:
+        features = Features(features.part, [unrectified(features.part, features.stages[0])], features.device)
     [stage] = features.stages
     longer = wish.size or (max(picture.pixels.shape[1:]) if picture else window)
     x = pixels(picture, features.channels, longer) if picture else noise(features.channels, longer, wish.how.seed)
@@ -164,7 +167,7 @@ def dream_of(
         guide = pixels(wish.guide, features.channels, max(window, GUIDE)).to(x.device)
         measure = guided(features(guide)[stage])
     elif wish.channels:
-        check_channels(wish.channels, features.maps(*x.shape[2:])[stage].channels, stage)
+        check_channels(wish.channels, features.maps(*x.shape[2:])[stage].channels, wanted)
         measure = some(wish.channels)
     return dream(features, stage, measure, x, wish.how, seen)[0].cpu()
 
@@ -177,6 +180,14 @@ def reaching(net: nn.Module, stage: str, window: int, device: Device) -> Feature
         return Features(whole, [stage], device)
     slid = to_convolutional(whole, (channels_of(whole), window, window)).net
     return Features(slid, [stage.replace(".", "_")], device)
+
+
+def unrectified(whole: nn.Sequential, stage: str) -> str:
+    """What a stage gives before it rectifies: a channel that is silent everywhere has no slope behind a rectifier."""
+    layers = whole.get_submodule(stage)
+    if isinstance(layers, nn.Sequential) and len(layers) > 1 and isinstance(layers[-1], nn.ReLU):
+        return f"{stage}.{[name for name, _ in layers.named_children()][-2]}"
+    return stage
 
 
 def check_channels(channels: Sequence[int], there: int, stage: str) -> None:

@@ -120,6 +120,18 @@ def test_noise_is_dreamt_of_where_there_is_no_picture():
     assert found.std() > 0.01
 
 
+def test_a_channel_that_is_silent_everywhere_still_wakes():
+    own = net()
+    with torch.no_grad():
+        own.conv2.conv.bias[3] = -0.5 * float(own.conv2.conv(own.pool1(own.conv1(pixels())))[:, 3].max()) - 1
+    x = dream.pixels(photo(), 3, 30)
+    assert float(own.conv2(own.pool1(own.conv1(x)))[:, 3].detach().max()) == 0
+    how = dream.Dreaming(octaves=1, steps=30, jitter=2, strength=6.0)
+    found = dream.dream_of(own, photo(), dream.Wish("conv2", channels=(3,), size=0, how=how))
+    before, after = (own.conv2.conv(own.pool1(own.conv1(p)))[:, 3].detach().mean() for p in (x, found[None]))
+    assert after > before + 0.1
+
+
 def test_a_classifier_slides_over_larger_pictures():
     own, window = net(), 16
     wish = dream.Wish("fc", channels=(2,), size=30, how=QUICK)
