@@ -182,9 +182,9 @@ def reaching(net: nn.Module, stage: str, window: int, device: Device) -> Feature
     return Features(slid, [stage.replace(".", "_")], device)
 
 
-def unrectified(whole: nn.Sequential, stage: str) -> str:
+def unrectified(whole: nn.Module, stage: str) -> str:
     """What a stage gives before it rectifies: a channel that is silent everywhere has no slope behind a rectifier."""
-    layers = whole.get_submodule(stage)
+    layers: nn.Module = whole.get_submodule(stage)
     if isinstance(layers, nn.Sequential) and len(layers) > 1 and isinstance(layers[-1], nn.ReLU):
         return f"{stage}.{[name for name, _ in layers.named_children()][-2]}"
     return stage

@@ -101,7 +101,7 @@ def test_between_two_classes_the_optimum_in_an_l2_ball_is_along_the_difference(a
     towards = (logits.W[1 - y] - logits.W[y]).norm(dim=1)
     gained = Aim(y).margin(logits(attack(logits, x, Aim(y), L2(0.2)))) - Aim(y).margin(logits(x))
     share = gained / (0.2 * towards)  # of ε ‖w − w′‖; a random start leaves a little that is not along w − w′
-    assert 0.97 < float(share.min()) <= float(share.max()) < 1 + 1e-5
+    assert 0.96 < float(share.min()) <= float(share.max()) < 1 + 1e-5
 
 
 def test_carlini_and_wagner_find_the_distance_to_the_nearest_hyperplane():
