@@ -10,7 +10,7 @@ from legato import api, progress
 from legato.cli import arguments
 from legato.cli.painting import check_file, read, side, write
 from legato.errors import UsageError
-from legato.synthesis.dream import Dreaming, Wish, dream_of
+from legato.synthesis.dream import FROM_NOISE, Dreaming, Wish, dream_of
 from legato.synthesis.features import dream_stage
 from legato.tasks.class_names import class_index
 
@@ -32,14 +32,14 @@ class Dream:
     """Picture whose features at that stage shall appear."""
     size: int = 512
     """Longer side of the result, pixels; 0: the picture's own."""
-    octaves: int = Dreaming.octaves
-    """Sizes that are dreamt at, one after another, each 1.4 times as large."""
+    octaves: int = 0
+    """Sizes that are dreamt at, one after another, each 1.4 times as large. 0: 5, and 7 on noise."""
     steps: int = Dreaming.steps
     """Steps up the gradient, in each octave."""
     jitter: int = Dreaming.jitter
     """Pixels that the picture is shifted by at each step, at most."""
-    strength: float = Dreaming.strength
-    """Change of a pixel in a step, about, of 255."""
+    strength: float = 0.0
+    """Change of a pixel in a step, about, of 255. 0: 1.5, and 2.5 on noise."""
     seed: int = 0
     """Of the shifts, and of the noise."""
     start_from: str = ""
@@ -58,16 +58,17 @@ def main(args: list[str]) -> None:
     ready = api.load(options.run, options.device, start_from=options.start_from)
     window = side(ready.task, options.run)
     stage = options.stage or dream_stage(ready.network)
+    usual = Dreaming() if options.source else FROM_NOISE
     how = Dreaming(
-        octaves=options.octaves,
+        octaves=options.octaves or usual.octaves,
         steps=options.steps,
         jitter=options.jitter,
-        strength=options.strength,
+        strength=options.strength or usual.strength,
         seed=options.seed,
     )
     wish = Wish(stage, channels(options, ready.task, stage), read(options.guide), options.size, how)
     show = progress.choose(options.quiet)
-    show.start(f"dream of {stage}", options.octaves)
+    show.start(f"dream of {stage}", how.octaves)
 
     def seen(octave: int, octaves: int, pixels: Tensor, height: float) -> None:
         show.advance(1, lambda: f"{pixels.shape[3]} × {pixels.shape[2]} pixels")
@@ -79,7 +80,7 @@ def main(args: list[str]) -> None:
 
 def check(options: Dream) -> None:
     """Raises UsageError for numbers and combinations that mean nothing."""
-    for name, least in (("size", 0), ("octaves", 1), ("steps", 1), ("jitter", 0)):
+    for name, least in (("size", 0), ("octaves", 0), ("strength", 0), ("steps", 1), ("jitter", 0)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name} {getattr(options, name)}: must be at least {least}")
     if options.guide and options.channel:

@@ -30,12 +30,15 @@ Measure = Callable[[Tensor], Tensor]  # a map (1, c, h, w) → what is to grow
 class Dreaming:
     """How to dream."""
 
-    octaves: int = 4
+    octaves: int = 5
     scale: float = 1.4  # from one octave to the next
-    steps: int = 12  # in each octave
+    steps: int = 16  # in each octave
     jitter: int = 16  # pixels that the picture is rolled by, at most
     strength: float = 1.5  # change of a pixel in a step, about, of 255
     seed: int = 0  # of the jitter, and of the noise that a dream without a picture begins with
+
+
+FROM_NOISE = Dreaming(octaves=7, strength=2.5)  # where there is nothing yet, more is needed
 
 
 @dataclass(frozen=True)

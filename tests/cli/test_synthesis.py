@@ -129,7 +129,7 @@ def test_two_paintings_by_weight_and_by_mask(run, files, tmp_path):
         (["--channel", "99", "--stage", "conv1"], "--channel 99: conv1 has channels 0 to 3"),
         (["--channel", "toaster"], "no class called 'toaster'"),
         (["--channel", "1", "--guide", "painting"], "--guide and --channel"),
-        (["--octaves", "0"], "--octaves 0: must be at least 1"),
+        (["--steps", "0"], "--steps 0: must be at least 1"),
         (["--save", "dream.txt"], "--save dream.txt: a picture file"),
         (["--octave", "2"], "did you mean --octaves"),
     ],

@@ -37,8 +37,8 @@ def probability(ready, x, what):
 def test_V3_a_dream_of_a_class_is_seen_as_that_class(ready, photo):
     classes = ready.task.names
     parrot = next(i for i, name in enumerate(classes) if name.startswith("macaw"))
-    sky, how = photo("content/sky1024px.jpg"), dream.Wish("conv10", channels=(parrot,), size=227, how=QUICK)
-    found = dream.dream_of(ready.network, sky, how)
+    sky, how = photo("content/sky1024px.jpg"), dream.Dreaming(octaves=1, steps=16, strength=3.0)
+    found = dream.dream_of(ready.network, sky, dream.Wish("conv10", channels=(parrot,), size=227, how=how))
     before, after = (probability(ready, x, "macaw") for x in (pixels(sky, 3, 227), found[None]))
     assert before < 0.01
     assert after > 0.5
