@@ -96,12 +96,13 @@ def test_between_two_classes_the_optimum_in_an_linf_ball_is_the_sign_of_the_diff
 
 @pytest.mark.parametrize("attack", [fgsm, iterative, pgd], ids=["fgsm", "iterative", "pgd"])
 def test_between_two_classes_the_optimum_in_an_l2_ball_is_along_the_difference(attack):
+    torch.manual_seed(0)  # the least share depends on where the random start lies
     logits, x = Linear(2), middling(4)
     y = logits(x).argmax(1)
     towards = (logits.W[1 - y] - logits.W[y]).norm(dim=1)
     gained = Aim(y).margin(logits(attack(logits, x, Aim(y), L2(0.2)))) - Aim(y).margin(logits(x))
     share = gained / (0.2 * towards)  # of ε ‖w − w′‖; a random start leaves a little that is not along w − w′
-    assert 0.96 < float(share.min()) <= float(share.max()) < 1 + 1e-5
+    assert 0.97 < float(share.min()) <= float(share.max()) < 1 + 1e-5
 
 
 def test_carlini_and_wagner_find_the_distance_to_the_nearest_hyperplane():
