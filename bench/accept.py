@@ -31,15 +31,20 @@ class Row(NamedTuple):
     minutes: float  # expected for all seeds, on two cores
     score: str = "accuracy"
     seeds: tuple[int, ...] = (0,)
-    split: str = "test"  # or `metrics`: the last line of metrics.jsonl; or `folds`: the mean over folds
+    split: str = "test"  # or `metrics`: the last line of metrics.jsonl; `folds`: the mean over folds; `attack`
     members: tuple[str, ...] = ()  # rows whose runs make an ensemble, instead of a training
 
 
+ATTACKED = 2000  # test pictures, to measure what a network withstands
 THREE = (0, 1, 2)
 BENT = "--augmentation rotate15,scale15,shear15,shift2,elastic20"
 IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
 PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 LINEAR = f"--start-from {IMAGENET} --freeze trunk --fit stretch"
+START = f"--start-from {IMAGENET}"
+FCN = f"{START} --epochs 60 --lr 1e-3 --class-weights"
+ROADS = f"{START} --epochs 80 --lr 1e-3 --augmentation flip,scale40"
+CELLS = "--augmentation flip,updown,light"
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
     Row("mnist-quicknet", "MNIST, quicknet: 99 % after seconds", "{data}/mnist --network quicknet", 1, seeds=THREE),
@@ -82,6 +87,42 @@ ROWS = [
     ),
     Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions", 8, seeds=THREE),
     Row("tagger", "UD English EWT, universal tags, BLSTM", "{data}/ud_english_ewt", 8),
+    Row(
+        "withstands",
+        "MNIST, trained on attacks: PGD-40, 5 restarts, ε 0.3",
+        "classify {data}/mnist --network wong --augmentation none --adversarial 0.3x5",
+        25,
+        split="attack",
+    ),
+    *(
+        Row(
+            f"camvid-{n}",
+            f"CamVid, {n.upper()} on SqueezeNet",
+            f"segment {{data}}/camvid {FCN} --network {n}",
+            25,
+            "mean_iou",
+        )
+        for n in ("fcn8s", "fcn16s", "fcn32s")
+    ),
+    Row("roads", "Massachusetts roads, FCN-8s", f"segment {{data}}/massachusetts_roads {ROADS}", 28, "iou/road"),
+    *(
+        Row(f"bccd-{n}", f"BCCD, {what}", f"detect {{data}}/bccd {START} --network {n} {how}", minutes, "AP50")
+        for n, what, how, minutes in (
+            ("faster_rcnn_pyramid", "Faster R-CNN with a pyramid", f"--epochs 30 {CELLS}", 38),
+            ("yolo", "YOLO v1, S = 7", f"--epochs 80 {CELLS},zoom", 35),
+            ("yolo_fine", "YOLO v1, S = 14", f"--epochs 80 {CELLS},zoom", 35),
+            ("rcnn", "R-CNN of 2014", "", 35),
+        )
+    ),
+    Row(
+        "nuclei",
+        "nuclei, Mask R-CNN",
+        f"instances {{data}}/nuclei {START} --epochs 10 {CELLS}",
+        40,
+        "AP50",
+        split="valid",
+    ),
+    Row("lsp", "Leeds Sports Pose, DeepPose", f"pose {{data}}/lsp {START} --epochs 40", 37, "pck@0.2"),
     *(
         Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
         for n, minutes in (("plain20", 2), ("plain56", 5), ("resnet20", 2), ("resnet56", 5))
@@ -126,7 +167,14 @@ def measured(row: Row, data: str) -> dict[str, object]:
 
 def read_split(run: Path, row: Row) -> tuple[float, int]:
     found = legato("evaluate", str(run), "--split", row.split, "--json")
-    return found[row.score], int(next(found[name] for name in ("count", "words", "characters") if name in found))
+    judged = next((found[name] for name in ("count", "words", "characters") if name in found), None)
+    examples = json.loads((run / "run.json").read_text())["task"]["learnt"]["examples"]  # of train, valid and test
+    return found[row.score], int(judged or examples[("train", "valid", "test").index(row.split)])
+
+
+def read_attack(run: Path, row: Row) -> tuple[float, int]:
+    how = f"--curve --points 1 --epsilon 0.3 --steps 40 --restarts 5 --count {ATTACKED} --json"
+    return legato("attack", str(run), *how.split())["accuracy"][-1], ATTACKED
 
 
 def read_metrics(run: Path, row: Row) -> tuple[float, int]:
@@ -141,7 +189,11 @@ def read_folds(run: Path, row: Row) -> tuple[float, int]:
     return found["mean"], sum(valid for _, valid, _ in folds)
 
 
-READ: dict[str, Callable[[Path, Row], tuple[float, int]]] = {"metrics": read_metrics, "folds": read_folds}
+READ: dict[str, Callable[[Path, Row], tuple[float, int]]] = {
+    "metrics": read_metrics,
+    "folds": read_folds,
+    "attack": read_attack,
+}
 
 
 def minutes_of(run: Path) -> float:

@@ -406,7 +406,7 @@ def summary(trained: dict[str, Trained], show: Progress) -> dict[str, dict[str, 
     for key in (k for k in last[0] if k.startswith("valid/")):
         values = [report[key] for report in last]
         table[key] = {"mean": mean(values), "sd": stdev(values), "values": values}
-        if key != "valid/count":
+        if not key.endswith("count"):
             show.say(f"{key}: {mean(values):.4g} ± {stdev(values):.2g} ({len(values)} runs)")
     return table
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from legato.errors import UsageError
 
 GIB = 2**30
+GLANCES = 5  # at what else is running, before threads are counted
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,25 @@ def cpu_flags() -> frozenset[str]:
 
 
 def free_threads() -> int:
-    """Cores less the processes that are running now: a barrier waits for the slowest core (measured: 12 × slower)."""
+    """Cores less the threads of others that are running: a barrier waits for the slowest core (measured: 12 × slower).
+
+    The least of several glances, for a shell that lists a folder is no rival of a training.
+    """
     if "OMP_NUM_THREADS" in os.environ:
         return int(os.environ["OMP_NUM_THREADS"])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - min(running_elsewhere() for _ in range(GLANCES)))
+
+
+def running_elsewhere(pause: float = 0.005) -> int:
+    """Threads of other processes that run or want to, just now; 0 where the system does not say."""
+    sleep(pause)  # first, so that a child of ours that was just born has settled
     try:
-        running = int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]) - 1  # without ourselves
-    except OSError:
-        running = 0
-    return max(1, cores - running)
+        everybody = int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
+    except OSError:  # not Linux
+        return 0
+    own = sum(") R " in file.read_text() for file in Path("/proc/self/task").glob("*/stat"))
+    return max(0, everybody - own)
 
 
 def use(device: Device) -> None:

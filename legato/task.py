@@ -154,6 +154,19 @@ class Task(ABC, Generic[Input, Target, Net]):
         sigmoid, whose gradient vanishes as the network grows sure."""
         return self.evidence(self.outputs(net, inputs, None)[0], what)
 
+    def during(self: Own, share: float) -> Own:
+        """The task as it is when this share of all steps is done: harder and harder, where that helps a network."""
+        return self
+
+    def trial(self, net: Net, inputs: Any, targets: Any) -> Any:
+        """What validation shows the network after each epoch; `trial_name` then says in what way that is harder."""
+        return inputs
+
+    @property
+    def trial_name(self) -> str:
+        """Before the names of scores of trials; empty where these are the inputs as they are."""
+        return ""
+
     def specimen(self, net: Net) -> str:
         """A short text the network makes from nothing, of the same draws each time: a report shows how it grew."""
         return ""

@@ -69,7 +69,7 @@ def fit(
             for micro_batches in loader(task, "train", recipe, world, state.at.epoch, first):
                 seed_from(recipe.seed, "noise", state.at.step, world.rank)  # dropout is a function of the step
                 train_mode(state.net)
-                accumulate_gradients(task, wrapped, state, micro_batches, device, world)
+                accumulate_gradients(task.during(state.at.step / steps), wrapped, state, micro_batches, device, world)
                 norm = nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm or math.inf)
                 if not norm.isfinite():
                     raise not_a_number(run, state, micro_batches)
@@ -178,8 +178,8 @@ def close_epoch(
     improved = True
     if len(task.examples("valid")):
         with swapped(state.net, state.weights):
-            scores = evaluate(task, state.net, "valid", recipe, device, world).scores
-        report |= {f"valid/{name}": value for name, value in scores.items()}
+            scores = evaluate(task, state.net, "valid", recipe, device, world, trial=True).scores
+        report |= {f"valid/{task.trial_name}{name}": value for name, value in scores.items()}
         state.at = state.at.judged(next(iter(scores.values())), recipe.patience)
         improved = state.at.stale == 0
     if world.first:
@@ -221,8 +221,10 @@ def evaluate(
     world: World = ALONE,
     keep_worst: int = 0,
     show: Progress = SILENT,
+    trial: bool = False,
 ) -> Evaluation:
-    """One pass over a split, each example once, in every process the same result."""
+    """One pass over a split, each example once, in every process the same result; `trial`: of harder inputs, if the
+    task trains on such."""
     net.eval()
     if len(task.examples(split)) < world.size:  # every process needs an example to have something to add
         world = ALONE
@@ -231,9 +233,10 @@ def evaluate(
     carry = None
     for [*batches] in loader(task, split, recipe, world):
         for batch in batches:
-            targets = device.move(batch.targets)
+            inputs, targets = device.move(batch.inputs), device.move(batch.targets)
             with device.autocast():
-                outputs, carry = task.outputs(net, device.move(batch.inputs), carry)
+                inputs = task.trial(net, inputs, targets) if trial else inputs
+                outputs, carry = task.outputs(net, inputs, carry)
             tally = merged(tally, task.tally(outputs, targets))
             if keep_worst and (bad := task.badness(outputs, targets)) is not None:
                 worst = sorted([*worst, *zip(bad.tolist(), batch.indices)], reverse=True)[:keep_worst]

@@ -19,4 +19,5 @@ from legato.networks import resnet_torchvision as resnet_torchvision
 from legato.networks import squeezenet as squeezenet
 from legato.networks import vgg as vgg
 from legato.networks import weights as weights
+from legato.networks import wong as wong
 from legato.networks import zfnet as zfnet

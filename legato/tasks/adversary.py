@@ -10,6 +10,9 @@ from legato.perturb import LInf, Objective, ascend, share, step_size
 STEPS = 7  # of an attack where nothing is said (Mądry et al. 2018, section 5, on CIFAR-10)
 
 
+WARMING = 0.1  # of a training, in which the ball grows to its full size (Gowal et al. 2018, arXiv:1810.12715, sec. 4)
+
+
 class Adversary(NamedTuple):
     """Projected gradient ascent from a random start, the inner problem of min over weights of max over the ball.
 
@@ -18,6 +21,13 @@ class Adversary(NamedTuple):
 
     ball: LInf
     steps: int
+
+    def reaching(self, share: float) -> "Adversary":
+        """When this share of the training is done: ε rises in a line, and is then as asked for."""
+        return Adversary(LInf(self.ball.epsilon * min(1.0, max(share, 1e-3) / WARMING)), self.steps)
+
+    def __str__(self) -> str:
+        return f"{self.ball.epsilon!r}x{self.steps}"
 
     def attacked(self, objective: Objective, x: Tensor) -> Tensor:
         """The pictures x within the ball that raise the objective; the start is drawn by torch's own generator."""

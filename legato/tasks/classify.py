@@ -1,6 +1,6 @@
 """Which of these is it?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -50,11 +50,25 @@ class Classify(PictureTask):
         weights = self.weights(inputs.device)
         return F.cross_entropy(outputs.float(), targets, weights, label_smoothing=self.label_smoothing)
 
+    def during(self, share: float) -> "Classify":
+        """Attacks reach farther step by step, for at once a network learns nothing but to answer alike to all."""
+        if not self.adversarial:
+            return self
+        return replace(self, adversarial=str(adversary(self.adversarial).reaching(share)))
+
     def attacked(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The pictures as `adversarial` asks, at the worst for the network as it is used: without dropout."""
         alone = getattr(net, "module", net)  # around it, DistributedDataParallel expects one backward pass a forward
         with evaluating(alone):
             return adversary(self.adversarial).attacked(lambda x: self.class_loss(alone, x, targets), inputs)
+
+    def trial(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Attacked, if trained so: what withstands best is kept, which is not what is best undisturbed."""
+        return self.attacked(net, inputs, targets) if self.adversarial else inputs
+
+    @property
+    def trial_name(self) -> str:
+        return "attacked_" if self.adversarial else ""
 
     def weights(self, device: torch.device) -> Float[Tensor, "k"] | None:
         """n / (k nᵢ), so that their mean over the examples is 1."""

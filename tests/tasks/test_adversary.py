@@ -19,7 +19,7 @@ from legato.run import Run
 from legato.synthesis.adversarial import Aim, pgd
 from legato.tasks.adversary import STEPS, Adversary, adversary
 from legato.tasks.classify import Classify
-from legato.training import Interrupted, fit
+from legato.training import Interrupted, evaluate, fit
 
 CPU = Device("cpu", "fp32", 1)
 
@@ -100,3 +100,26 @@ def test_it_withstands_what_a_plain_training_does_not(tmp_path):
         found = pgd(net, x, Aim(y), LInf(0.15), steps=10)
         accuracy[name] = float((net(found).argmax(1) == y).float().mean())
     assert accuracy["robust"] > accuracy["plain"] + 0.2
+
+
+def test_the_ball_grows_in_a_line_over_the_first_tenth_of_the_steps():
+    task = Classify("digits", network="mlp", augmentation="none", adversarial="0.3x5")
+    reach = lambda share: adversary(task.during(share).adversarial)
+    assert [reach(s).ball.epsilon for s in (0.05, 0.1, 1.0)] == pytest.approx([0.15, 0.3, 0.3])
+    assert 0 < reach(0.0).ball.epsilon < 0.01
+    assert reach(0.05).steps == 5
+    plain = replace(task, adversarial="")
+    assert plain.during(0.05) is plain
+
+
+def test_validation_is_of_attacked_pictures_and_chooses_by_them(tmp_path):
+    task = Classify("digits", network="mlp", augmentation="none", adversarial="0.2x5").adapt()
+    recipe = replace(task.recipe(), epochs=2, batch_size=64, lr=2e-3, precision="fp32")
+    run = Run.begin(tmp_path / "run", task, recipe, CPU)
+    net = fit(task, recipe, run, CPU)
+    scores = [line["valid/attacked_accuracy"] for line in run.metrics()]
+    plain = evaluate(task, net, "valid", recipe, CPU).scores["accuracy"]
+    assert max(scores) < plain - 0.05  # the same pictures, undisturbed
+    x, y = task.batch(task.examples("valid"), range(len(task.examples("valid"))), None)
+    found = pgd(net.eval(), x, Aim(y), LInf(0.2), steps=5)
+    assert scores[-1] == pytest.approx(float((net(found).argmax(1) == y).float().mean()), abs=0.03)
