@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
@@ -35,6 +36,7 @@ class Decoding:
     """How outputs become an answer. Tasks that have more to say subclass it."""
 
     top: int = 5
+    """How many of the likeliest answers."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Task(ABC, Generic[Input, Target, Net]):
 
     name: ClassVar[str]
     takes: ClassVar[tuple[type, ...]]
+    decoding: ClassVar[type[Decoding]] = Decoding  # what one may say of answers, as flags of `legato predict`
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -193,6 +196,10 @@ class Task(ABC, Generic[Input, Target, Net]):
     def draw(self, input: Input, prediction: Any) -> Image | str:
         """The answer on the input, to look at."""
         return self.line(prediction)
+
+    def export(self, input: Input, prediction: Any, folder: Path, name: str) -> Path:
+        """The answer in the form its field exchanges: a file of that name in folder. Raises UsageError without one."""
+        raise UsageError(f"answers of {self.name} have no files of their own; --json prints all there is")
 
 
 def lookup(name: str) -> type[Task[Any, Any, Any]]:

@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from glob import glob
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,22 +14,24 @@ from legato import api, picture
 from legato.cli import arguments, show
 from legato.data.decode import ENDINGS
 from legato.errors import DataError, UsageError
+from legato.run import Run
 from legato.task import Decoding
 from legato.values import Image
 
 
 @dataclass
-class Predict:
-    """Answers for files, for the pictures in folders, for globs, or for the paths on stdin (-)."""
+class Asking:
+    """What is no choice of the run's task."""
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     sources: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders, globs, or - for a path a line from stdin."""
-    top: int = 5
-    """How many of the likeliest answers."""
     save: str = ""
     """Folder for pictures of the answers."""
+    export: str = ""
+    """Folder for files of the answers, in the form their field exchanges: index PNGs of pixels, YOLO's lines of boxes,
+    numbered masks of objects."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     json: bool = False
@@ -39,25 +41,49 @@ class Predict:
 
 
 def main(args: list[str]) -> None:
-    options = arguments.parse(Predict, args, "predict")
+    kind = decoding_of(args)
+    options = arguments.parse(options_of(kind), args, "predict")
+    how = kind(**{f.name: getattr(options, f.name) for f in fields(kind)})
     if options.top < 1:
         raise UsageError(f"--top {options.top}: must be at least 1")
     trained = api.load(options.run, options.device)
     sources, broken, names = list(files(options.sources)), 0, Names()
-    for source, (input, answer) in zip(sources, trained.answers(sources, Decoding(options.top))):
+    for source, (input, answer) in zip(sources, trained.answers(sources, how)):
         if isinstance(answer, DataError):
             broken += 1
             print(f"legato: {answer}", file=sys.stderr)
             continue
-        saved = save(trained.task.draw(input, answer), Path(options.save), names.of(source)) if options.save else ""
+        written = in_files(trained.task, input, answer, options, names.of(source))
         if options.json:
             found = answer if isinstance(answer, dict) else {"answer": answer}
-            show.as_json({"file": source, **found} | ({"saved": saved} if saved else {}))
+            show.as_json({"file": source, **found, **written})
         else:
-            print("\t".join(filter(None, [source, trained.task.line(answer), saved])), flush=True)
+            print("\t".join([source, trained.task.line(answer), *written.values()]), flush=True)
     if broken:
         others = "; the others are answered above" if broken < len(sources) else ""
         raise DataError(f"{broken} of {len(sources)} files could not be read{others}")
+
+
+def decoding_of(args: list[str]) -> type[Decoding]:
+    """What may be said of the answers of the run that is named."""
+    run = Path(arguments.positional(args, {"--help", *arguments.switches(Asking)}))
+    return Run(run).task().decoding if (run / "run.json").is_file() else Decoding
+
+
+def options_of(kind: type[Decoding]) -> type[Any]:
+    """All flags of predicting, and of decoding the answers of this task."""
+    about = "Answers for files, for the pictures in folders, for globs, or for the paths on stdin (-)."
+    return make_dataclass("Predict", arguments.as_flags(kind), bases=(Asking,), namespace={"__doc__": about})
+
+
+def in_files(task: api.AnyTask, input: Any, answer: Any, options: Any, name: str) -> dict[str, str]:
+    """What was asked to be written of an answer, and into which files."""
+    written = {}
+    if options.save:
+        written["saved"] = save(task.draw(input, answer), Path(options.save), name)
+    if options.export:
+        written["exported"] = str(task.export(input, answer, Path(options.export), name))
+    return written
 
 
 def save(drawn: Image | str, folder: Path, name: str) -> str:

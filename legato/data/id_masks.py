@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from legato.data import masks
@@ -76,3 +78,13 @@ def around(inside: np.ndarray) -> list[int]:
     """x1 y1 x2 y2."""
     rows, columns = (np.flatnonzero(inside.any(axis=axis)).tolist() for axis in (1, 0))
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+
+
+def write(file: Path, bitmaps: Bool[Tensor, "n h w"]) -> Path:
+    """A PNG of 16 bits a pixel: the number of the first of these that holds it, counted from 1, or 0."""
+    numbers = torch.arange(len(bitmaps), 0, -1)[:, None, None]
+    first = (bitmaps * numbers).amax(0) if len(bitmaps) else torch.zeros(bitmaps.shape[1:], dtype=torch.long)
+    ids = torch.where(first > 0, len(bitmaps) + 1 - first, 0)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(ids.numpy().astype(np.uint16)).save(file)
+    return file

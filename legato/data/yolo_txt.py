@@ -17,6 +17,7 @@ from legato.data.image_folder import picture_files
 from legato.data.policy import SPLITS, TENTHS
 from legato.errors import DataError
 from legato.task import Split
+from legato.values import Boxes
 
 LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 YAML = ("data.yaml", "data.yml", "dataset.yaml")
@@ -135,11 +136,21 @@ def parsed(line: str, file: Path, number: int, names: Sequence[str]) -> tuple[in
         raise DataError(
             f"{file}, line {number}: class {label}, but there are {len(names)} ({', '.join(names[:8])}), counted from 0"
         )
-    if len(shares) == 4:
-        x, y, w, h = shares
+    if len(shares) in (4, 5):  # the fifth is the score of one who found it
+        x, y, w, h = shares[:4]
         return label, [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
     if len(shares) < 6 or len(shares) % 2:
         raise DataError(
             f"{file}, line {number}: {len(shares)} numbers after the class; a box has 4, an outline 6 or more"
         )
     return label, [min(shares[::2]), min(shares[1::2]), max(shares[::2]), max(shares[1::2])]
+
+
+def write(folder: Path, name: str, boxes: Boxes, height: int, width: int) -> Path:
+    """A line a box: class, centre x, centre y, width, height as shares of the picture's, score."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LISTS[0]).write_text("".join(f"{name}\n" for name in boxes.names))
+    rows = zip(boxes.labels.tolist(), boxes.to_yolo(width, height), boxes.scores.tolist())
+    lines = (f"{label} {' '.join(f'{v:.6f}' for v in box)} {score:.4f}\n" for label, box, score in rows)
+    (file := folder / f"{name}.txt").write_text("".join(lines))
+    return file

@@ -1,7 +1,7 @@
 """The small network for digits that withstands attacks: it halves the picture where it convolves, which is fast.
 
-Wong, Rice & Kolter 2020, "Fast is better than free: revisiting adversarial training", arXiv:2001.03994, section 5.1: the
-network of Wong & Kolter 2018, arXiv:1711.00851.
+Wong, Rice & Kolter 2020, "Fast is better than free: revisiting adversarial training", arXiv:2001.03994, section 5.1:
+the network of Wong & Kolter 2018, arXiv:1711.00851.
 """
 
 from torch import nn

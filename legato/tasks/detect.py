@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from legato.data import annotated
+from legato.data import annotated, yolo_txt
 from legato.data.annotated import Annotated, AnnotatedSet
 from legato.data.decode import read_image, resize, with_channels
 from legato.draws import Draws
@@ -75,6 +75,10 @@ class Finding(Decoding):
     threshold: float = 0.5
     """The least score of a box."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g}: a score is between 0 and 1")
+
 
 @dataclass(frozen=True)
 class Detect(Task[Image, Any, nn.Module]):
@@ -99,6 +103,7 @@ class Detect(Task[Image, Any, nn.Module]):
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "detect"
+    decoding: ClassVar[type[Decoding]] = Finding
     takes: ClassVar[tuple[type, ...]] = (Image,)
     kind: ClassVar[str] = "boxes"
 
@@ -304,16 +309,21 @@ class Detect(Task[Image, Any, nn.Module]):
         """How many of each class, and the box of each, surest first."""
         return objects_line(prediction["objects"])
 
+    def export(self, input: Image, prediction: Any, folder: Path, name: str) -> Path:
+        """YOLO's lines, each with the score behind the box; classes.txt beside them has the names."""
+        return yolo_txt.write(folder, name, from_json(prediction["objects"], self.known.names), *input.pixels.shape[1:])
+
     def draw(self, input: Image, prediction: Any) -> Image:
         return picture_of(overlays.boxes(input, from_json(prediction["objects"], self.known.names)), input.source)
 
 
 def objects_line(objects: Sequence[dict[str, Any]]) -> str:
-    """2 cat, 1 dog: cat 91% [10 20 110 140], …; nothing."""
+    """2 cat, 1 dog: cat 91% [10 20 110 140], …; nothing. Of many the ten surest."""
     counts = Counter(o["label"] for o in objects)
     several = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-    each = (f"{o['label']} {o['score']:.0%} [{' '.join(f'{v:.0f}' for v in o['box'])}]" for o in objects)
-    return f"{several}: {', '.join(each)}" if objects else several
+    each = (f"{o['label']} {o['score']:.0%} [{' '.join(f'{v:.0f}' for v in o['box'])}]" for o in objects[:10])
+    more = ", …" if objects[10:] else ""
+    return f"{several}: {', '.join(each)}{more}" if objects else several
 
 
 @lru_cache(maxsize=4)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from legato.data import id_masks
 from legato.data.annotated import Annotated
 from legato.data.decode import resize
 from legato.errors import DataError, UsageError
@@ -73,12 +75,18 @@ class Instances(Detect):
             answers.append({"objects": masks.to_json()})
         return answers
 
+    def export(self, input: Image, prediction: Any, folder: Path, name: str) -> Path:
+        """A PNG of 16 bits: 0, or the number of the object, the surest first; where several lie, the surest has it."""
+        return id_masks.write(folder / f"{name}.png", self.outlines(input, prediction).bitmaps)
+
     def draw(self, input: Image, prediction: Any) -> Image:
+        return picture_of(overlays.instances(input, self.outlines(input, prediction)), input.source)
+
+    def outlines(self, input: Image, prediction: Any) -> Masks:
         objects = prediction["objects"]
         bitmaps = [from_runs(o["segmentation"]["counts"], *o["segmentation"]["size"]) for o in objects]
         none = torch.zeros(0, *input.pixels.shape[1:], dtype=torch.bool)
-        masks = Masks(torch.stack(bitmaps) if bitmaps else none, from_json(objects, self.known.names))
-        return picture_of(overlays.instances(input, masks), input.source)
+        return Masks(torch.stack(bitmaps) if bitmaps else none, from_json(objects, self.known.names))
 
 
 def resized(bitmaps: Bool[Tensor, "n h w"], height: int, width: int) -> Bool[Tensor, "n {height} {width}"]:

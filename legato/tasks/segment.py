@@ -261,9 +261,9 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         drawn = overlays.label_map(input, from_json(prediction["map"]))
         return Image(torch.from_numpy(np.array(drawn)).permute(2, 0, 1), input.source)
 
-    def save(self, input: Image, prediction: Any, folder: Path) -> Path:
-        """The answer as an index PNG, as Pascal VOC's masks are."""
-        return masks.write_mask(folder / f"{Path(input.source).stem}.png", from_json(prediction["map"]))
+    def export(self, input: Image, prediction: Any, folder: Path, name: str) -> Path:
+        """An index PNG, as Pascal VOC's masks are."""
+        return masks.write_mask(folder / f"{name}.png", from_json(prediction["map"]))
 
 
 @lru_cache(maxsize=4)

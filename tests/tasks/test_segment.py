@@ -139,7 +139,7 @@ def test_learns_the_discs_and_says_so_in_files(task: Segment, tmp_path: Path) ->
     labels = from_json(answer["map"])
     assert (labels.labels == truth.labels).float().mean() > 0.9
     assert task.draw(image, answer).pixels.shape[2] == 480
-    saved = task.save(image, answer, tmp_path / "out")
+    saved = task.export(image, answer, tmp_path / "out", "answer")
     assert legends.Legend(task.known.names).read(saved) == labels
 
 
