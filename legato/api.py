@@ -23,12 +23,12 @@ from legato.files import write_text
 from legato.networks import registry
 from legato.networks.describe import Column, Row, lecture_table
 from legato.networks.describe import describe as stages_of
-from legato.progress import Progress
+from legato.progress import SILENT, Progress
 from legato.recipe import Recipe
 from legato.run import Run, must_be_free
 from legato.task import TASKS, Decoding, Split, Task, lookup
 from legato.tasks.published import published_classifier
-from legato.training import ALONE, SILENT, Evaluation, fit, merged
+from legato.training import ALONE, Evaluation, fit, merged
 from legato.training import evaluate as evaluate_one
 
 AnyTask = Task[Any, Any, Any]

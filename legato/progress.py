@@ -24,6 +24,9 @@ class Progress:
         """They are over."""
 
 
+SILENT = Progress()
+
+
 class Lines(Progress):
     """A line every ten seconds, for logs and pipes."""
 

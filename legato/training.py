@@ -18,12 +18,11 @@ from legato.draws import seed_from
 from legato.errors import LegatoError
 from legato.interrupt import Interrupted, interruptible
 from legato.optimization import average, optimizer_of, set_lr, train_mode
-from legato.progress import Progress
+from legato.progress import SILENT, Progress
 from legato.recipe import Recipe, lr_at
 from legato.run import Position, Run
 from legato.task import Split, Step, Tally, Task
 
-SILENT = Progress()
 ALONE = World()
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from legato import api, picture
+from legato import api, picture, progress
 from legato.cli import arguments, show
 from legato.cli.predict import files
 from legato.errors import DataError, UsageError
@@ -45,6 +45,8 @@ class Explain:
     """cpu, cuda, mps, or auto."""
     json: bool = False
     """Print one JSON object a picture, and nothing else, on stdout."""
+    quiet: bool = False
+    """Leave only results."""
 
 
 def main(args: list[str]) -> None:
@@ -56,14 +58,22 @@ def main(args: list[str]) -> None:
         return
     methods = chosen(ready, options)
     among = Among(ready.task, options.in_)
-    broken = 0
+    broken, watching = 0, progress.choose(options.quiet or options.json)
     for source, input in inputs(ready, options, methods):
         if isinstance(input, DataError):
             broken += 1
             print(f"legato: {input}", file=sys.stderr)
             continue
         subject = Subject(
-            ready.task, ready.network, ready.device, input, options.what, options.stage, options.channel, among
+            ready.task,
+            ready.network,
+            ready.device,
+            input,
+            options.what,
+            options.stage,
+            options.channel,
+            among,
+            watching,
         )
         for found in methods:
             if found.reads(bool(options.sources)) == (input is not None):

@@ -62,12 +62,16 @@ class Gallery:
         indices = list(range(len(self)) if chosen is None else chosen)
         groups = [indices[i : i + BATCH] for i in range(0, len(indices), BATCH)]
         prepared: Iterator[Any] = ahead(self.encoded, groups, WORKERS)
+        progress = self.subject.progress
+        progress.start(f"look at {len(indices):,}", len(indices))
         for group, inputs, classes in prepared:
             if group:
                 inputs, some = self.subject.device.move(inputs), some + len(group)
                 with torch.no_grad(), evaluating(net), watch(net, self.stage) as seen:
                     run(self.subject.task, net, self.stage, inputs)
                 yield Seen(group, inputs, seen[self.stage][0].float().cpu(), classes)
+            progress.advance(len(group))
+        progress.stop()
         if not some:
             raise DataError(self.broken[0] if self.broken else "nothing to look among")
 

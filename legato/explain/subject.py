@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from legato.device import Device
 from legato.errors import UsageError, nearest
 from legato.picture import Picture
+from legato.progress import SILENT, Progress
 from legato.task import Decoding, Task
 from legato.values import Image
 
@@ -30,6 +31,7 @@ class Subject:
     stage: str = ""  # a stage of the network by its name; empty: the method chooses
     channel: int = -1  # of that stage; -1: the method chooses
     among: Sequence[Any] = field(default=())  # other inputs to look among: (input, caption), read when asked for
+    progress: Progress = SILENT  # told of passes over these
 
     @cached_property
     def encoded(self) -> Any:

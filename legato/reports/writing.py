@@ -11,7 +11,7 @@ from torch import nn
 
 from legato.files import write_text
 from legato.picture.style import number
-from legato.progress import Progress
+from legato.progress import SILENT, Progress
 from legato.reports import (
     agreement,
     calibration,
@@ -30,7 +30,7 @@ from legato.reports import (
 from legato.reports.page import Section, page
 from legato.reports.trained import Trained
 from legato.run import Run
-from legato.training import SILENT, Evaluation
+from legato.training import Evaluation
 
 SECTIONS: dict[str, Callable[[Trained], Section | None]] = {
     "Results": results.section,

@@ -134,7 +134,7 @@ def test_sigterm_saves_and_resume_ends_as_if_nothing_had_happened(tmp_path):
         _, err = process.communicate(timeout=120)
         return process.returncode, err
 
-    flags = ["--network", "lenet5", "--epochs", "3", "--precision", "fp32", "--checkpoint-every", "3"]
+    flags = ["--network", "lenet5", "--epochs", "2", "--precision", "fp32", "--checkpoint-every", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert done(start(["train", "digits", "--to", str(whole), *flags]))[0] == 0
     process = start(["train", "digits", "--to", str(cut), *flags])
