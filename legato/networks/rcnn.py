@@ -5,8 +5,10 @@ class decides on its features, learnt from true boxes and hard negatives; and a 
 (appendix C). The last two come after training, in `finish`; until then the network's own scores decide.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from os import SEEK_END
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ FEATURES = 256
 PROPOSED = 300  # regions a picture
 FAR = 200  # regions a picture that are far from everything, kept to learn from
 NEVER = -20.0  # logit of a class without examples
+BLOCK = 50_000  # regions whose features are in memory at once
 TOGETHER = 256  # regions that go through the network at once
 TUNE = Recipe(epochs=12, batch_size=4, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05, clip_norm=10)
 
@@ -99,10 +102,12 @@ def label_of(boxes: Boxes, truth: Truth, least: float) -> Int64[Tensor, "_r"]:
 
 
 # after training
-class Seen(NamedTuple):
-    """What one training picture shows: features of its true boxes, then of its proposals, far ones thinned out."""
+Rows = Int64[np.ndarray, "_"]
 
-    features: Float[np.ndarray, "n f"]
+
+class Seen(NamedTuple):
+    """What one training picture shows: its true boxes, then its proposals, far ones thinned out."""
+
     true: Int64[np.ndarray, "n"]  # class of a true box; −1: a proposal
     overlap: Float[np.ndarray, "n k"]  # largest, with an object of each class
     moves: Float[np.ndarray, "n k 4"]  # to that object
@@ -118,22 +123,48 @@ def finish(net: RCNN, pictures: Iterable[tuple[Canvas, Sequence[Truth]]]) -> RCN
     net.eval()
     classes = net.svm.out_features
     rng = np.random.default_rng(0)
-    every = [seen(net, canvas, i, t, classes, rng) for canvas, truths in pictures for i, t in enumerate(truths)]
-    features, true, overlap, moves = (np.concatenate(parts) for parts in zip(*every))
-    for k in range(classes):
-        objects, nothing, near = features[true == k], features[overlap[:, k] < 0.3], overlap[:, k] >= 0.6
-        if len(objects) and len(nothing):
-            fit_svm(net, k, objects.astype(np.float32), nothing.astype(np.float32))
-        else:
-            net.svm.bias[k] = NEVER
-        if near.any():
-            fit_moves(net, k, features[near].astype(np.float32), moves[near, k])
+    with TemporaryFile() as file:
+        features = Features(file)
+        every = [seen(net, c, i, t, classes, rng, features) for c, truths in pictures for i, t in enumerate(truths)]
+        true, overlap, moves = (np.concatenate(parts) for parts in zip(*every))
+        for k in range(classes):
+            objects, nothing = np.flatnonzero(true == k), np.flatnonzero(overlap[:, k] < 0.3)
+            near = np.flatnonzero(overlap[:, k] >= 0.6)
+            if len(objects) and len(nothing):
+                fit_svm(net, k, features, objects, nothing)
+            else:
+                net.svm.bias[k] = NEVER
+            if len(near):
+                fit_moves(net, k, features[near], moves[near, k])
     net.fitted.fill_(1)
     return net
 
 
-def seen(net: RCNN, canvas: Canvas, i: int, truth: Truth, classes: int, rng: np.random.Generator) -> Seen:
-    """Of picture i; features in half precision, which is what fits in memory for thousands of pictures."""
+class Features:
+    """Features of many regions, a row each, in half precision in a file: of thousands of pictures they would not fit in
+    memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def add(self, rows: Float[Tensor, "n f"]) -> None:
+        self.file.seek(0, SEEK_END)
+        self.file.write(rows.cpu().numpy().astype(np.float16).tobytes())
+        self.file.flush()
+
+    def __getitem__(self, rows: Rows) -> Float[np.ndarray, "_ f"]:
+        every = np.memmap(self.file, np.float16, "r").reshape(-1, FEATURES)
+        found: np.ndarray = every[rows].astype(np.float32)
+        return found
+
+    def blocks(self, rows: Rows) -> Iterator[Float[np.ndarray, "_ f"]]:
+        return (self[rows[i : i + BLOCK]] for i in range(0, len(rows), BLOCK))
+
+
+def seen(
+    net: RCNN, canvas: Canvas, i: int, truth: Truth, classes: int, rng: np.random.Generator, features: Features
+) -> Seen:
+    """Of picture i, whose features are added to the others."""
     boxes = torch.cat([truth.boxes, canvas.regions[i]])
     true = torch.cat([torch.where(truth.sure, truth.labels, -1), truth.labels.new_full((len(canvas.regions[i]),), -1)])
     table = iou(boxes, truth.boxes)
@@ -145,11 +176,13 @@ def seen(net: RCNN, canvas: Canvas, i: int, truth: Truth, classes: int, rng: np.
     far = (overlap.amax(dim=1) < 0.3).cpu().numpy()
     kept = np.flatnonzero(~far | (rng.random(len(far)) < FAR / max(1, far.sum())))
     boxes = boxes[torch.from_numpy(kept).to(boxes.device)]
-    features = net.features(canvas._replace(pixels=canvas.pixels[i : i + 1]), [boxes]).cpu().numpy()
-    return Seen(features.astype(np.float16), *(x.cpu().numpy()[kept] for x in (true, overlap, moves)))
+    features.add(net.features(canvas._replace(pixels=canvas.pixels[i : i + 1]), [boxes]))
+    return Seen(*(x.cpu().numpy()[kept] for x in (true, overlap, moves)))
 
 
-def fit_svm(net: RCNN, k: int, objects: np.ndarray, nothing: np.ndarray, rounds: int = 3, keep: int = 4000) -> None:
+def fit_svm(
+    net: RCNN, k: int, features: Features, objects: Rows, nothing: Rows, rounds: int = 3, keep: int = 4000
+) -> None:
     """Hard negative mining (Felzenszwalb et al. 2010): fit, look for what is wrong among all, fit with that again.
 
     The margin is then brought to a probability (Platt 1999), so that classes can be compared and a threshold chosen.
@@ -157,19 +190,17 @@ def fit_svm(net: RCNN, k: int, objects: np.ndarray, nothing: np.ndarray, rounds:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
-    chosen = nothing[np.random.default_rng(k).permutation(len(nothing))[:keep]]
-    scale = 1 / max(1e-6, float(np.linalg.norm(objects, axis=1).mean()))
+    positive, chosen = features[objects], nothing[np.random.default_rng(k).permutation(len(nothing))[:keep]]
+    scale = 1 / max(1e-6, float(np.linalg.norm(positive, axis=1).mean()))
     svm = LinearSVC(C=1.0, class_weight="balanced", max_iter=5000, random_state=0)
     for _ in range(rounds):
-        known = np.concatenate([objects, chosen]) * scale
-        label = np.arange(len(known)) < len(objects)
-        svm.fit(known, label)
-        margin = svm.decision_function(nothing * scale)
+        known = np.concatenate([positive, features[chosen]]) * scale
+        svm.fit(known, np.arange(len(known)) < len(objects))
+        margin = np.concatenate([svm.decision_function(block * scale) for block in features.blocks(nothing)])
         hard = np.argsort(-margin, kind="stable")[: keep // 2]
-        chosen = np.unique(
-            np.concatenate([chosen[svm.decision_function(chosen * scale) > -1.2], nothing[hard]]), axis=0
-        )
-    margins = svm.decision_function(np.concatenate([objects, nothing]) * scale)[:, None]
+        still = chosen[svm.decision_function(features[chosen] * scale) > -1.2]
+        chosen = np.union1d(still, nothing[hard])
+    margins = np.concatenate([svm.decision_function(positive * scale), margin])[:, None]
     platt = LogisticRegression().fit(margins, np.arange(len(margins)) < len(objects))
     a, b = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     net.svm.weight[k] = torch.from_numpy(a * scale * svm.coef_[0]).float()
