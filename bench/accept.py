@@ -33,6 +33,7 @@ class Row(NamedTuple):
     seeds: tuple[int, ...] = (0,)
     split: str = "test"  # or `metrics`: the last line of metrics.jsonl; `folds`: the mean over folds; `attack`
     members: tuple[str, ...] = ()  # rows whose runs make an ensemble, instead of a training
+    made: str = ""  # arguments of `legato data`; {made} in `train` is the folder it fills
 
 
 ATTACKED = 2000  # test pictures, to measure what a network withstands
@@ -122,6 +123,14 @@ ROWS = [
         "AP50",
         split="valid",
     ),
+    Row(
+        "localize",
+        "2,000 drawn scenes with one object each: class and box",
+        f"localize {{made}} {START} --epochs 30",
+        25,
+        "mean_iou",
+        made="--make scenes {made} --task localize --count 2000 --size 128",
+    ),
     Row("lsp", "Leeds Sports Pose, DeepPose", f"pose {{data}}/lsp {START} --epochs 40", 37, "pck@0.2"),
     *(
         Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
@@ -153,12 +162,15 @@ def measured(row: Row, data: str) -> dict[str, object]:
         found = legato("evaluate", *folders, "--split", row.split, "--json")
         return {"scores": [found[row.score]], "n": found["count"], "minutes": 0, "commit": commit()}
     scores, minutes, count = [], 0.0, 0
+    made = RUNS / f"{row.name}-data"
+    if row.made and not made.exists():
+        legato("data", *shlex.split(row.made.format(made=made)))
     for seed in row.seeds:
         run = RUNS / f"{row.name}-{seed}"
         if (run / "run.json").exists():
             legato("resume", str(run))
         elif not (run / "summary.json").exists():
-            legato("train", *shlex.split(row.train.format(data=data)), "--seed", str(seed), "--to", str(run))
+            legato("train", *shlex.split(row.train.format(data=data, made=made)), "--seed", str(seed), "--to", str(run))
         score, count = READ.get(row.split, read_split)(run, row)
         scores.append(score)
         minutes += minutes_of(run)
@@ -234,7 +246,8 @@ def write_table(done: dict[str, dict]) -> None:
 def command(row: Row) -> str:
     if row.members:
         return f"legato evaluate {' '.join(f'{m}-{s}' for m in row.members for s in by_name(m).seeds)} --split test"
-    return f"legato train {row.train.format(data='$LEGATO_DATA')}"
+    first = f"legato data {row.made.format(made='DATA')} && " if row.made else ""
+    return f"{first}legato train {row.train.format(data='$LEGATO_DATA', made='DATA')}"
 
 
 def shown(row: Row, values: list[float]) -> str:

@@ -126,7 +126,9 @@ class Binomial(nn.Module):
     """Windows of 3 × 3 every 2, weighing 1, 2, 1 down and across: each pixel counts alike, where a plain average of
     windows that overlap sees every other one twice, and paints a grid. Windows that are not full are left out."""
 
-    def __init__(self, padding: int) -> None:
+    kernel: Tensor
+
+    def __init__(self, padding: int | tuple[int, int]) -> None:
         super().__init__()
         self.padding = padding
         weights = torch.tensor([1.0, 2.0, 1.0]) / 4
