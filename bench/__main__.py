@@ -1,5 +1,6 @@
 """`make bench`: every race, one after another; results/races.json keeps the last figures of each."""
 
-from bench import vision
+from bench import vision, where
 
 vision.main()
+where.main()

