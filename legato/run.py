@@ -213,13 +213,20 @@ def must_be_free(folder: Path) -> None:
 
 
 def made_with() -> dict[str, str]:
-    """Versions, machine and commit, so that a result can be explained years later."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        commit = ""
+    """Versions, machine and commits, so that a result can be explained years later."""
+    own = Path(__file__).parents[1]
     versions = {"legato": __version__, "torch": torch.__version__, "python": platform.python_version()}
-    return versions | {"machine": f"{platform.system()} {platform.machine()}", "commit": commit}
+    commits = {"commit": commit_of(own) if (own / ".git").exists() else "", "project": commit_of(Path())}
+    return versions | {"machine": f"{platform.system()} {platform.machine()}"} | commits
+
+
+def commit_of(folder: Path) -> str:
+    """What is checked out there: of legato, where it runs from a checkout, and of the project one trains in."""
+    try:
+        command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 def load_weights(net: nn.Module, weights: dict[str, Tensor], file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from legato.device import Device
 from legato.errors import LegatoError, UsageError
 from legato.files import write_tensors
-from legato.run import Position, Run, leaves, nest
+from legato.run import Position, Run, leaves, made_with, nest
 from legato.training import fit
 from tests.toy import Toy
 
@@ -102,3 +103,15 @@ def test_position_counts_stale_epochs_and_drops():
     at = at.judged(0.5, 2).judged(0.4, 2)
     assert (at.stale, at.drops) == (2, 1)
     assert at.judged(0.6, 2).stale == 0
+
+
+def test_what_it_was_made_with_names_the_users_commit_and_legatos_own(tmp_path, monkeypatch):
+    git = lambda *words: subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    git("init", "-q")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "mine")
+    monkeypatch.chdir(tmp_path)
+    found = made_with()
+    assert found["project"] == git("rev-parse", "HEAD").strip()
+    assert found["commit"] != found["project"]
+    monkeypatch.chdir("/")
+    assert made_with()["project"] == ""
