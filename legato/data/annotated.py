@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from legato.data.examples import Paths, SetAside, file_size
-from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.data.splits import deal, hold_out, parse_fold, shares, who_validates
 from legato.errors import DataError
 from legato.task import Split
 from legato.values import Boxes, Image, Masks
@@ -236,7 +236,7 @@ def complete(found: AnnotatedSet, fold: str = "") -> AnnotatedSet:
         dealt = deal(shares(known.names_of_pictures()), np.zeros(len(known), np.int64), folds)
         splits["train"], splits["valid"] = known.take(dealt != number), known.take(dealt == number)
         policy += (
-            f"; then train and valid were dealt anew into {folds} folds by the hash of each name: valid is fold {fold}"
+            f"; then train and valid were dealt anew into {folds} folds by the hash of each name: {who_validates(fold)}"
         )
     elif not len(splits["valid"]):
         part = hold_out(shares(train.names_of_pictures()), np.zeros(len(train), np.int64))

@@ -26,7 +26,7 @@ from legato.data.decode import ENDINGS, read_image, with_channels
 from legato.data.examples import SetAside
 from legato.data.legends import Legend, legend
 from legato.data.policy import SPLITS, TENTHS
-from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.data.splits import deal, hold_out, parse_fold, shares, who_validates
 from legato.errors import DataError
 from legato.picture.overlays import palette
 from legato.task import Split
@@ -249,7 +249,7 @@ def complete(format: str, found: dict[str, list[Pair]], legend: Legend, fold: st
         number, folds = parse_fold(fold)
         dealt = deal(shares(p.name for p, _ in (*train, *valid)), np.zeros(len(train) + len(valid)), folds)
         train, valid = chosen([*train, *valid], dealt != number), chosen([*train, *valid], dealt == number)
-        policy += f"; then train and valid were dealt anew: valid is fold {fold}"
+        policy += f"; then train and valid were dealt anew: {who_validates(fold)}"
     elif not valid:
         parts = part([p for p, _ in train], 1)
         train, valid = chosen(train, parts == 0), chosen(train, parts == 1)

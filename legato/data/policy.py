@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from legato.data.examples import Pictures, PictureSet, join
-from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.data.splits import deal, hold_out, parse_fold, shares, who_validates
 from legato.errors import DataError
 from legato.task import Split
 
@@ -21,7 +21,8 @@ def tenths(found: Pictures) -> dict[Split, Pictures]:
 
 
 def complete(found: PictureSet, fold: str = "") -> PictureSet:
-    """All three splits, checked. With `fold` "2/5" the second fifth of train and valid validates, the rest trains.
+    """All three splits, checked. With `fold` "2/5" the second fifth of train and valid validates, the rest trains;
+    with "all" both train.
 
     A set without a validation split gives a tenth of train to it; one without a test split goes without, and says so.
     Raises DataError for a set nothing can be learnt from.
@@ -37,7 +38,7 @@ def complete(found: PictureSet, fold: str = "") -> PictureSet:
         known = join(train, valid)
         dealt = deal(shares(known.names()), strata(known), folds)
         train, valid = known.take(dealt != number), known.take(dealt == number)
-        policy += f"; train and valid are dealt anew, class by class by the hash of each name: valid is fold {fold}"
+        policy += f"; train and valid are dealt anew, class by class by the hash of each name: {who_validates(fold)}"
     elif not len(valid):
         part = hold_out(shares(train.names()), strata(train))
         train, valid = train.take(part == 0), train.take(part == 1)

@@ -21,7 +21,7 @@ from jaxtyping import Float32
 
 from legato.data.decode import read_image
 from legato.data.examples import SetAside
-from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.data.splits import deal, hold_out, parse_fold, shares, who_validates
 from legato.errors import DataError
 from legato.task import Split
 from legato.values import Image, Keypoints, Skeleton
@@ -136,7 +136,7 @@ def complete(found: PoseSet, fold: str) -> PoseSet:
         every = joined(train, valid)
         held = deal(of_each(every), np.zeros(len(every)), folds) == number
         train, valid = every.take(np.flatnonzero(~held)), every.take(np.flatnonzero(held))
-        policy += f"; valid is fold {fold} of the others"
+        policy += f"; of the others {who_validates(fold)}"
     elif not len(valid):
         held = hold_out(of_each(train), np.zeros(len(train))) == 1
         train, valid = train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from legato.data.policy import SPLITS
-from legato.data.splits import deal, hold_out, parse_fold, shares
+from legato.data.splits import deal, hold_out, parse_fold, shares, who_validates
 from legato.data.text_files import decoded, hidden, read_text
 from legato.errors import DataError
 from legato.task import Split
@@ -115,8 +115,9 @@ def in_folds(
     known = splits["train"] + splits.get("valid", [])
     dealt = deal(*addresses(known), folds)
     rest, own = taken(known, dealt != number), taken(known, dealt == number)
-    if "test" in splits:
-        return {"train": rest, "valid": own, "test": splits["test"]}, f"{policy}; valid is fold {fold} of the others"
+    if "test" in splits or fold == "all":
+        said = f"{policy}; of the others {who_validates(fold)}"
+        return {"train": rest, "valid": own, "test": splits.get("test", [])}, said
     part = hold_out(*addresses(rest))
     found: dict[Split, list[tuple[str, int]]] = {
         "train": taken(rest, part == 0),

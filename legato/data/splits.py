@@ -62,8 +62,15 @@ def ranked(shares: Shares, strata: Strata) -> tuple[Int64[np.ndarray, "n"], Int6
 
 
 def parse_fold(text: str) -> tuple[int, int]:
-    """ "2/5" → (1, 5): the second of five. Raises UsageError."""
+    """ "2/5" → (1, 5): the second of five. "all" → (1, 1): nobody is in it, all are left to train on. UsageError."""
+    if text == "all":
+        return 1, 1
     number, slash, folds = text.partition("/")
     if not (slash and number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds) and int(folds) >= 2):
-        raise UsageError(f"--fold {text}: write it as 2/5, the second of five folds")
+        raise UsageError(f"--fold {text}: write it as 2/5, the second of five folds; or all, to train on everything")
     return int(number) - 1, int(folds)
+
+
+def who_validates(fold: str) -> str:
+    """Of `deal` by this fold, for people."""
+    return "nobody validates, the last weights are kept" if fold == "all" else f"valid is fold {fold}"

@@ -66,7 +66,7 @@ class ClassifyText(Task[Text, int, nn.Module]):
     fine: bool = False
     """TREC: the fine classes instead of the coarse."""
     fold: str = ""
-    """2/10: the second tenth of the sentences tests, or validates where there is a test split."""
+    """2/10: the second tenth of the sentences tests, or validates where there is a test split. all: train on all."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "classify_text"

@@ -99,7 +99,7 @@ class Detect(Task[Image, Any, nn.Module]):
     freeze: str = ""
     """Stages of the trunk that are not trained: names separated by commas, or `trunk`, all of them."""
     fold: str = ""
-    """2/5: validate on the second fifth of the training pictures."""
+    """2/5: validate on the second fifth of the training pictures. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "detect"

@@ -103,7 +103,7 @@ class Localize(Task[Image, Boxes, nn.Sequential]):
     start_from: str = ""
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     fold: str = ""
-    """2/5: validate on the second fifth of the training pictures."""
+    """2/5: validate on the second fifth of the training pictures. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "localize"

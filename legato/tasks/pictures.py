@@ -69,7 +69,7 @@ class PictureTask(Task[Image, Any, nn.Module]):
     fit: Fit = "crop"
     """How a picture becomes a square: its middle, stretched, or with borders (pad)."""
     fold: str = ""
-    """2/5: validate on the second fifth of the training examples."""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     takes: ClassVar[tuple[type, ...]] = (Image,)

@@ -79,7 +79,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
     start_from: str = ""
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     fold: str = ""
-    """2/5: validate on the second fifth of the training examples."""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "pose"

@@ -91,7 +91,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     class_weights: bool = False
     """Weigh each class by median frequency / its frequency (Eigen & Fergus 2015, section 6.3.2)."""
     fold: str = ""
-    """2/5: validate on the second fifth of the training examples."""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "segment"

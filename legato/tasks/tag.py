@@ -193,7 +193,7 @@ class Tag(Task[Sentence, Sentence, Tagger]):
         return Tagger(words, spelling, reader, len(known.names), self.dropout)
 
     def recipe(self) -> Recipe:
-        """A first guess for about 12,000 sentences; not yet compared with others on validation sentences."""
+        """For about 12,000 sentences (docs/results.md); not compared with other recipes."""
         return Recipe(epochs=12, batch_size=32, optimizer="adamw", lr=3e-3, weight_decay=1e-4, clip_norm=5.0)
 
     def loss(self, net: Tagger, inputs: Inputs, targets: Targets, carry: Any) -> Step:

@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from legato.cli import VERBS, main
+from legato.run import Run
 
 FAST = ["--epochs", "2", "--network", "lenet5", "--quiet", "--precision", "fp32"]
 
@@ -161,6 +162,19 @@ def test_seeds_and_runs_table(tmp_path, capsys):
     capsys.readouterr()
     assert main(["runs", str(folder), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_fold_all_trains_on_every_example_and_keeps_the_last_weights(tmp_path, capsys):
+    folder = tmp_path / "all"
+    assert main(["train", "digits", "--fold", "all", "--to", str(folder), "--json", *FAST]) == 0
+    assert not any(key.startswith("valid/") for key in json.loads(capsys.readouterr().out))
+    run = Run(folder)
+    train, valid, test = run.task().known.examples
+    assert (train + test, valid) == (1797, 0)
+    best, state = load_file(folder / "best.safetensors"), load_file(folder / "state.safetensors")
+    assert all((best[name] == state[f"sums/ema/{name}"]).all() for name in best)
+    assert main(["evaluate", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == test
 
 
 def test_like_repeats_a_run(run, tmp_path):
