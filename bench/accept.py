@@ -143,16 +143,22 @@ def main(names: list[str]) -> None:
     data = os.environ.get("LEGATO_DATA")
     if not data:
         sys.exit("accept: set LEGATO_DATA to the folder of real data sets")
-    done = json.loads(STORE.read_text()) if STORE.exists() else {}
+    done = kept()
     todo = [row for row in ROWS if row.name not in done and (not names or row.name in names)]
     print(f"{len(done)} rows done; {len(todo)} to do, about {sum(r.minutes for r in todo):.0f} minutes on two cores")
     for row in todo:
         print(f"— {row.name}: {row.what} (about {row.minutes:g} min)", flush=True)
-        done[row.name] = measured(row, data)
+        found = measured(row, data)
+        done = kept() | {row.name: found}  # other rows may have been done beside this one
         STORE.parent.mkdir(exist_ok=True)
         STORE.write_text(json.dumps(done, indent=1))
         write_table(done)
     write_table(done)
+
+
+def kept() -> dict[str, Any]:
+    """What has been measured before."""
+    return json.loads(STORE.read_text()) if STORE.exists() else {}
 
 
 def measured(row: Row, data: str) -> dict[str, object]:

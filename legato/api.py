@@ -47,7 +47,6 @@ class Ready:
         """An answer for each file."""
         return [answer for _, answer in self.answers([str(s) for s in sources], Decoding(top))]
 
-    @torch.no_grad()
     def answers(self, sources: Sequence[str], how: Decoding, batch_size: int = 32) -> Iterator[tuple[Any, Any]]:
         """(input, answer) for each source, in order; a broken one gives its DataError in place of both."""
         for first in range(0, len(sources), batch_size):
@@ -62,6 +61,7 @@ class Ready:
         except DataError as error:
             return error
 
+    @torch.no_grad()
     def answer(self, inputs: Sequence[Any], how: Decoding) -> list[Any]:
         encoded = self.device.move(self.task.encode_inputs(inputs))
         with self.device.autocast():

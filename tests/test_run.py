@@ -106,7 +106,9 @@ def test_position_counts_stale_epochs_and_drops():
 
 
 def test_what_it_was_made_with_names_the_users_commit_and_legatos_own(tmp_path, monkeypatch):
-    git = lambda *words: subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    git = lambda *words: (
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    )
     git("init", "-q")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "mine")
     monkeypatch.chdir(tmp_path)

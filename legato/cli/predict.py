@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, make_dataclass
 from glob import glob
 from itertools import chain, count
+from os.path import exists, isdir  # unlike Path's, they know that a long sentence is no file
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from legato.errors import DataError, UsageError
 from legato.run import Run
 from legato.task import Decoding
 from legato.values import Image
+
+LONGEST = 80  # letters of a name that is a sentence
 
 
 @dataclass
@@ -103,8 +106,8 @@ class Names:
         self.taken: set[str] = set()
 
     def of(self, source: str) -> str:
-        path = Path(source)
-        tried = chain([path.stem, f"{path.parent.name}-{path.stem}"], (f"{path.stem}-{k}" for k in count(2)))
+        stem, folder = Path(source).stem[:LONGEST], Path(source).parent.name[:LONGEST]
+        tried = chain([stem, f"{folder}-{stem}"], (f"{stem}-{k}" for k in count(2)))
         name = next(name for name in tried if name not in self.taken)
         self.taken.add(name)
         return name
@@ -116,12 +119,12 @@ def files(sources: tuple[str, ...]) -> Iterator[str]:
         path = Path(source)
         if source == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif path.is_dir():
+        elif isdir(source):
             found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
             if not found:
                 raise UsageError(f"{source}: no pictures in this folder")
             yield from found
-        elif not path.exists() and glob(source):
+        elif not exists(source) and glob(source):
             yield from sorted(glob(source))
         else:
             yield source

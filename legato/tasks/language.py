@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from os.path import isfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -265,7 +266,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     # use
     def read_input(self, source: str) -> Text:
         """The text of a file; or the words themselves, where there is no such file."""
-        return Text(text_files.read_text(Path(source)), source) if Path(source).is_file() else Text(source)
+        return Text(text_files.read_text(Path(source)), source) if isfile(source) else Text(source)
 
     def predict(self, outputs: Float[Tensor, "t b v"], inputs: Tokens, how: Decoding) -> list[dict[str, Any]]:
         """For each text: the likeliest next units, and nats a unit of the text itself, from its second unit on."""

@@ -54,6 +54,13 @@ def test_a_wrong_choice_or_run_is_one_line(run, tmp_path):
         sample.main([str(other.folder)])
 
 
+def test_a_sentence_longer_than_any_file_name_is_a_sentence(run, tmp_path, capsys):
+    sentence = "abc " * 200
+    assert cli.main(["predict", run, sentence, "--save", str(tmp_path), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith(sentence)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.skipif("sample" not in cli.VERBS, reason="the verb is not in the dispatcher yet")
 def test_the_verb_is_there(run, capsys):
     assert cli.main(["sample", run, "--length", "3", "--device", "cpu"]) == 0

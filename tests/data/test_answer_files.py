@@ -19,7 +19,7 @@ def test_boxes_written_in_yolos_lines_are_read_back(tmp_path):
     words = file.read_text().splitlines()[0].split()
     assert [float(w) for w in words] == [1, 21 / 80, 26.5 / 50, 38 / 80, 47 / 50, 0.9]  # class, centre, size, score
     for k in range(12):  # of which validation gets some
-        picture(tmp_path / "images" / f"{'one' if not k else k}.png", 50, 80)
+        picture(tmp_path / "images" / f"{k or 'one'}.png", 50, 80)
     found = yolo_txt.read(tmp_path)
     assert found.names == ("cat", "dog")
     read = [b for part in found.splits.values() for b in (part.boxes(i) for i in range(len(part))) if len(b)]
