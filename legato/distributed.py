@@ -39,12 +39,16 @@ class World(NamedTuple):
         return float(self.sum({"n": torch.tensor(number, dtype=torch.float64)})["n"]) if self.size > 1 else number
 
     def gather(self, thing: list[Any]) -> list[Any]:
-        """The lists of all processes, one after another; plain JSON-able content."""
+        """The lists of all processes, one after another: plain content, or tensors on the CPU."""
         if self.size == 1:
             return thing
         parts: list[list[Any]] = [[] for _ in range(self.size)]
         distributed.all_gather_object(parts, thing)
         return [item for part in parts for item in part]
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process: all of them hear the same."""
+        return self.total(float(here)) > 0
 
     def wait(self) -> None:
         if self.size > 1:

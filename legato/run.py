@@ -12,7 +12,7 @@ import platform
 import subprocess
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,19 +139,19 @@ class Run:
 
     # what came of it
     def checkpoint(
-        self, net: nn.Module, optimizer: Optimizer, at: Position, carry: Any, sums: Mapping[str, Tensor]
+        self, net: nn.Module, optimizer: Optimizer, at: Position, carries: Sequence[Any], sums: Mapping[str, Tensor]
     ) -> None:
-        """All of a training in one file, which is either the old one or the new one."""
+        """All of a training in one file, which is either the old one or the new one. `carries`: of each process."""
         names: dict[Any, str] = {p: name for name, p in net.named_parameters()}
         tensors = {f"net/{name}": t for name, t in net.state_dict().items()}
         tensors |= {f"optimizer/{names[p]}/{k}": t for p, state in optimizer.state.items() for k, t in state.items()}
-        tensors |= {f"carry{path}": t for path, t in leaves(carry)} | {f"sums/{name}": t for name, t in sums.items()}
+        tensors |= {f"carry{path}": t for path, t in leaves(carries)} | {f"sums/{name}": t for name, t in sums.items()}
         metrics = self.folder / "metrics.jsonl"
         about = {"position": json.dumps(at), "metrics": str(metrics.stat().st_size if metrics.exists() else 0)}
         write_tensors(self.folder / "state.safetensors", tensors, about)
 
     def restore(self, net: nn.Module, optimizer: Optimizer) -> tuple[Position, Any, dict[str, Tensor]]:
-        """Network and optimiser as at the last checkpoint; position, carry and running sums then.
+        """Network and optimiser as at the last checkpoint; position, carries and running sums then.
 
         metrics.jsonl is cut back to that moment. A new run gives Position(), None, {}.
         """

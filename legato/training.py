@@ -56,7 +56,7 @@ def fit(
     Raises Interrupted after Ctrl-C or SIGTERM, the state saved; LegatoError where a gradient stops being a number,
     the last good state kept.
     """
-    state = begun(task, recipe, run, device, show)
+    state = begun(task, recipe, run, device, world, show)
     wrapped = world.wrap(state.net)
     groups = order(task, "train", recipe, 0)
     steps = min(recipe.steps or len(groups) * recipe.epochs, len(groups) * recipe.epochs)
@@ -80,9 +80,10 @@ def fit(
                 done = world.size * sum(len(batch.indices) for batch in micro_batches)
                 show.advance(done, lambda: f"loss {float(state.losses['last']):.4g}")
                 due = recipe.checkpoint_every and state.at.step % recipe.checkpoint_every == 0
-                if world.first and (due or asked_to_stop()):
-                    run.checkpoint(state.net, state.optimizer, state.at, state.carry, sums_of(state))
-                if asked_to_stop():
+                stop = world.any(asked_to_stop())
+                if due or stop:
+                    save(run, state, world)
+                if stop:
                     show.stop()
                     raise Interrupted(
                         f"stopped at step {state.at.step}, state saved: `legato resume {run.folder}` goes on"
@@ -103,28 +104,37 @@ def size(groups: Sequence[list[int]]) -> int:
     return sum(map(len, groups))
 
 
-def begun(task: Task[Any, Any, Any], recipe: Recipe, run: Run, device: Device, show: Progress) -> State:
-    """A training at its beginning, or as at its last checkpoint."""
+def begun(task: Task[Any, Any, Any], recipe: Recipe, run: Run, device: Device, world: World, show: Progress) -> State:
+    """A training at its beginning, or as at its last checkpoint.
+
+    What a process told its next batch is forgotten where another number of them goes on: nobody's is anybody's then.
+    """
     use(device)
     seed_from(recipe.seed, "weights")
     net = device.place(task.build())
     optimizer = optimizer_of(net, recipe)
-    at, carry, sums = run.restore(net, optimizer)
+    at, carries, sums = run.restore(net, optimizer)
+    carry = carries[world.rank] if carries and len(carries) == world.size else None
     if at.step == 0 and (said := task.initialise(net)):
         show.say(said)
     if recipe.ema and not sums:
         sums = {f"ema/{name}": t.clone() for name, t in net.state_dict().items()}
     ema = device.move({k.removeprefix("ema/"): t for k, t in sums.items() if k.startswith("ema/")})
-    losses = {k.removeprefix("losses/"): t for k, t in sums.items() if k.startswith("losses/")}
+    own = f"losses/{world.rank}/"
+    losses = {k.removeprefix(own): t for k, t in sums.items() if k.startswith(own)}
     state = State(net, optimizer, at, device.move(carry), ema, losses)
     if at.step == 0:
         keep_specimen(task, run, state)
     return state
 
 
-def sums_of(state: State) -> dict[str, Tensor]:
-    """The sums of a state under the names a checkpoint has for them."""
-    return {f"ema/{k}": t for k, t in state.ema.items()} | {f"losses/{k}": t for k, t in state.losses.items()}
+def save(run: Run, state: State, world: World) -> None:
+    """Every process tells what is its own, its carry and its losses so far; the first writes."""
+    carries, losses = world.gather([each(state.carry, Tensor.cpu)]), world.gather([each(state.losses, Tensor.cpu)])
+    if world.first:
+        sums = {f"ema/{k}": t for k, t in state.ema.items()}
+        sums |= {f"losses/{rank}/{k}": t for rank, own in enumerate(losses) for k, t in own.items()}
+        run.checkpoint(state.net, state.optimizer, state.at, carries, sums)
 
 
 def accumulate_gradients(
@@ -186,7 +196,7 @@ def close_epoch(
             run.keep_best(state.weights)
         run.log(report, clock | {"memory_bytes": peak_memory()})
         keep_specimen(task, run, state)
-        run.checkpoint(state.net, state.optimizer, state.at, None, sums_of(state))
+    save(run, state, world)
     world.wait()
     show.say(line_of(report, clock["seconds"]))
 

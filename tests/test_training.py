@@ -14,11 +14,14 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from legato.device import Device
+from legato.device import Device, each
+from legato.distributed import World
 from legato.errors import LegatoError
+from legato.progress import SILENT
 from legato.recipe import Recipe
 from legato.run import Run
-from legato.training import Interrupted, evaluate, fit
+from legato.tasks.language import Language
+from legato.training import Interrupted, begun, evaluate, fit, save
 from tests.toy import Toy
 
 CPU = Device("cpu", "fp32", 1)
@@ -49,7 +52,6 @@ def test_one_step_of_sgd_equals_the_formula(tmp_path):
     state = trained(tmp_path / "run", task, recipe)
 
     from legato.data.loader import loader
-    from legato.distributed import World
     from legato.draws import seed_from
 
     seed_from(0, "weights")
@@ -123,6 +125,63 @@ def test_two_processes_equal_one(tmp_path):
     for name in alone:
         torch.testing.assert_close(alone[name], together[name], rtol=1e-4, atol=1e-6)
     assert run.metrics()[-1].keys() == Run(tmp_path / "alone").metrics()[-1].keys()
+
+
+def test_each_process_gets_back_what_it_was_told(tmp_path):
+    task = Toy()
+    run = Run.begin(tmp_path / "run", task, task.recipe(), CPU)
+
+    class Second(World):
+        """The first of two, with the other's part at hand."""
+
+        def gather(self, thing):
+            return [*thing, each(thing[0], lambda t: t + 1)]
+
+    state = begun(task, task.recipe(), run, CPU, World(), SILENT)
+    state.carry, state.losses = ((torch.zeros(2), torch.ones(3)),), {"sum/class": torch.tensor(5.0)}
+    state.at = state.at.next_batch()
+    save(run, state, Second())
+    for rank in (0, 1):
+        found = begun(task, task.recipe(), run, CPU, World(rank, 2), SILENT)
+        [(h, c)] = found.carry
+        assert (h.tolist(), c.tolist()) == ([rank] * 2, [1 + rank] * 3)
+        assert found.losses["sum/class"] == 5 + rank
+    assert begun(task, task.recipe(), run, CPU, World(), SILENT).carry is None  # alone now: another cut of the batch
+
+
+@pytest.mark.slow
+def test_two_processes_that_carry_a_state_are_killed_and_go_on_as_if_undisturbed(tmp_path):
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
+    task = Language(str(tmp_path / "text.txt"), width=16, depth=1, window=8).adapt()
+    recipe = replace(task.recipe(), epochs=2, batch_size=4, precision="fp32", checkpoint_every=5)
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import os, sys\nfrom legato.distributed import join, leave\nfrom legato.run import Run\n"
+        "from legato.training import fit\nimport legato.training as training\nimport legato.tasks\n"
+        "import legato.tasks.language\nworld = join()\nrun = Run(sys.argv[1])\nreal = training.save\n"
+        "def save(run, state, world):\n"
+        "    real(run, state, world)\n"
+        "    world.wait()\n"
+        "    if sys.argv[2] == 'kill' and state.at.step == 10:\n"
+        "        os._exit(9)\n"
+        "training.save = save\n"
+        "fit(run.task(), run.recipe(), run, run.device(), world)\nleave()\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+    def started(folder: Path, how: str) -> int:
+        words = [*command, script, folder, how]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120).returncode
+
+    whole, parts = (Run.begin(tmp_path / name, task, recipe, CPU) for name in ("whole", "parts"))
+    assert started(whole.folder, "") == 0
+    assert started(parts.folder, "kill") != 0
+    assert parts.position().step == 10
+    assert any(name.startswith("carry/1") for name in load_file(parts.folder / "state.safetensors"))
+    assert started(parts.folder, "") == 0
+    assert_same(load_file(parts.folder / "state.safetensors"), load_file(whole.folder / "state.safetensors"))
+    assert (parts.folder / "metrics.jsonl").read_bytes() == (whole.folder / "metrics.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
