@@ -105,7 +105,7 @@ ROWS = [
         )
         for n in ("fcn8s", "fcn16s", "fcn32s")
     ),
-    Row("roads", "Massachusetts roads, FCN-8s", f"segment {{data}}/massachusetts_roads {ROADS}", 28, "iou/road"),
+    Row("roads", "Massachusetts roads, FCN-8s", f"segment {{data}}/massachusetts_roads {ROADS}", 28, "iou/foreground"),
     *(
         Row(f"bccd-{n}", f"BCCD, {what}", f"detect {{data}}/bccd {START} --network {n} {how}", minutes, "AP50")
         for n, what, how, minutes in (
