@@ -43,7 +43,7 @@ IMAGENET = "{data}/pretrained/squeezenet1_1/squeezenet1_1_fp16.npz"
 PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 LINEAR = f"--start-from {IMAGENET} --freeze trunk --fit stretch"
 START = f"--start-from {IMAGENET}"
-FCN = f"{START} --epochs 60 --lr 1e-3 --class-weights"
+FCN = f"{START} --epochs 60 --lr 1e-3 --augmentation flip,scale40,light"
 ROADS = f"{START} --epochs 80 --lr 1e-3 --augmentation flip,scale40"
 CELLS = "--augmentation flip,updown,light"
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
@@ -130,6 +130,13 @@ ROWS = [
         25,
         "mean_iou",
         made="--make scenes {made} --task localize --count 2000 --size 128",
+    ),
+    Row(
+        "captions",
+        "Flickr8k, 700 pictures: show, attend and tell",
+        f"caption {{data}}/flickr8k_small {START}",
+        15,
+        "bleu",
     ),
     Row("lsp", "Leeds Sports Pose, DeepPose", f"pose {{data}}/lsp {START} --epochs 40", 37, "pck@0.2"),
     *(

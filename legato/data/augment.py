@@ -29,7 +29,7 @@ RECIPES = {
 }
 USUAL = {
     "flip": 50, "shift": 4, "crop": 100 * 32 / 224, "zoom": 8, "rotate": 15, "scale": 10, "squeeze": 10, "shear": 10,
-    "elastic": 34, "colour": 10, "cutout": 8, "mixup": 0.2,
+    "elastic": 34, "colour": 10, "light": 20, "cutout": 8, "mixup": 0.2,
 }  # fmt: skip
 SIGMA = 4  # of an elastic field, in pixels of 29
 SPLINE_ENERGY = 151 / 315  # ∫B², the variance a cubic B-spline leaves of noise
@@ -59,6 +59,8 @@ class Augmentation:
     """α of a smooth random field of displacements with σ = 4, on 29 × 29 pixels (Simard et al. 2003, section 2)."""
     colour: float = 0
     """Along the set's principal colours, a standard deviation of so many % of each (Krizhevsky et al. 2012)."""
+    light: float = 0
+    """Contrast and brightness more or less by up to so many %."""
     cutout: float = 0
     """A square of so many pixels a side, anywhere, takes the picture's mean (DeVries & Taylor 2017)."""
     mixup: float = 0
@@ -81,6 +83,8 @@ class Augmentation:
             if axes is None:
                 raise ValueError("colours vary along the colour_axes of the training set: give them")
             images = recoloured(images, draws, self.colour / 100, axes)
+        if self.light:
+            images = lit(images, draws, self.light / 100)
         return cut_out(images, draws, round(self.cutout)) if self.cutout else images
 
 
@@ -231,6 +235,13 @@ def recoloured(images: Floats, draws: Draws, deviation: float, axes: Float[Tenso
     """I + [p₁ p₂ p₃] [α₁λ₁ α₂λ₂ α₃λ₃]ᵀ, α normal with this deviation, one of each a picture."""
     α = deviation * draws.normal("colour", axes.shape[1])
     return (images + (α @ axes.T).to(images.device)[:, :, None, None]).clamp_(0, 1)
+
+
+def lit(images: Floats, draws: Draws, share: float) -> Floats:
+    """c (I − m) + b m, with m the mean of the picture, and c and b even in 1 ± share."""
+    c, b = (1 + share * (2 * draws.uniform("light", 2) - 1)).to(images.device)[:, :, None, None, None].unbind(1)
+    m = images.mean((1, 2, 3), keepdim=True)
+    return (c * (images - m) + b * m).clamp_(0, 1)
 
 
 def cut_out(images: Floats, draws: Draws, side: int) -> Floats:

@@ -32,5 +32,6 @@ from legato.explain.subject import default as default
 from legato.explain.subject import fitting as fitting
 from legato.explain.top_patches import top_patches as top_patches
 from legato.explain.unrolling import show_unrolled as show_unrolled
+from legato.explain.word_maps import word_maps as word_maps
 from legato.explain.words import gradient_times_vectors as gradient_times_vectors
 from legato.explain.words import word_occlusion as word_occlusion

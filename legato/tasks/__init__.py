@@ -8,6 +8,7 @@ from legato.tasks.pose import Pose as Pose  # isort: skip
 from legato.tasks.detect import Detect as Detect  # isort: skip
 from legato.tasks.instances import Instances as Instances  # isort: skip
 from legato.tasks.localize import Localize as Localize  # isort: skip
+from legato.tasks.caption import Caption as Caption  # isort: skip
 from legato.tasks.translate import Translate as Translate  # isort: skip
 from legato.tasks.tag import Tag as Tag  # isort: skip
 from legato.tasks.classify_text import ClassifyText as ClassifyText  # isort: skip

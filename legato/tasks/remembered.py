@@ -47,12 +47,16 @@ class Remembered:
 KNOWN: "WeakKeyDictionary[nn.Module, Remembered | None]" = WeakKeyDictionary()
 
 
-def through(net: nn.Module, x: Float[Tensor, "b c h w"]) -> Tensor:
-    """net(x), its frozen stages remembered from picture to picture, once it is in training. On a CPU."""
+def through(net: nn.Module, x: Float[Tensor, "b c h w"], again: bool | None = None) -> Tensor:
+    """net(x), its frozen stages remembered from picture to picture, once it is in training. On a CPU.
+
+    `again`: whether these pictures will come again; None: if the net is in training mode, which a part of one that is
+    frozen as a whole never is.
+    """
     if not isinstance(net, nn.Sequential) or x.requires_grad or x.device.type != "cpu":
         return net(x)
     if net not in KNOWN:
-        if not net.training:  # pictures that are only looked at do not come again
+        if not (net.training if again is None else again):  # pictures that are only looked at do not come again
             return net(x)
         last = last_frozen(net)
         KNOWN[net] = Remembered(net, last) if last else None

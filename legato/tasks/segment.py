@@ -85,7 +85,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     size: int = 0
     """Side of the square windows cut out for training, pixels. 0: the short side of the pictures, at most 320."""
     augmentation: str = "flip,scale40"
-    """How training windows vary: flip, scale; `none` for not at all. Windows are cut out anywhere."""
+    """How training windows vary: flip, scale, light; `none` for not at all. Windows are cut out anywhere."""
     start_from: str = ""
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     class_weights: bool = False
@@ -160,6 +160,8 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         height, width = max(1, round(factor * height)), max(1, round(factor * width))
         top, left = (round(float(u) * (n - size)) for u, n in zip(draws.uniform("window", 2)[0], (height, width)))
         pixels = F.pad(resize(pixels, height, width), (-left, left + size - width, -top, top + size - height))
+        if how.light:
+            pixels = (255 * variations.lit(pixels[None].float() / 255, draws, how.light / 100)[0]).round().byte()
         return Image(pixels, input.source), target.resize(height, width).crop(left, top, size, size)
 
     # tensors
@@ -275,8 +277,8 @@ def mask_set(data: str, fold: str) -> masks.MaskSet:
 def check_variations(augmentation: str) -> variations.Augmentation:
     """Those that can happen to a mask as well. Raises UsageError for others."""
     how = variations.parse("" if augmentation == "none" else augmentation)
-    if how != variations.Augmentation(flip=how.flip, scale=how.scale):
-        raise UsageError(f"--augmentation {augmentation}: masks vary by flip and scale, flip,scale40; nothing else")
+    if how != variations.Augmentation(flip=how.flip, scale=how.scale, light=how.light):
+        raise UsageError(f"--augmentation {augmentation}: masks vary by flip, scale and light, flip,scale40,light")
     return how
 
 

@@ -179,6 +179,21 @@ def test_colours_move_along_the_principal_axes():
         parse("colour").apply(grey, draws(4000), 2)
 
 
+def test_light_changes_contrast_around_the_mean_and_brightness():
+    images = torch.randint(80, 170, (300, 3, 6, 6), dtype=torch.uint8)  # so that nothing is cut off
+    found, plain = parse("light20").apply(images, draws(300), 6), images / 255
+    brighter = found.mean((1, 2, 3)) / plain.mean((1, 2, 3))
+    steeper = found.std((1, 2, 3)) / plain.std((1, 2, 3))
+    for factor in (brighter, steeper):
+        assert 0.8 <= factor.min() < 0.82
+        assert 1.18 < factor.max() <= 1.2
+    assert abs(torch.corrcoef(torch.stack([brighter, steeper]))[0, 1]) < 0.2
+    torch.testing.assert_close(
+        (found - found.mean((1, 2, 3), keepdim=True)) / steeper[:, None, None, None],
+        plain - plain.mean((1, 2, 3), keepdim=True),
+    )
+
+
 def test_cutout_is_a_square_of_the_pictures_mean():
     images = noise(200, 3, 16)
     found, plain = parse("cutout5").apply(images, draws(200), 16), images / 255

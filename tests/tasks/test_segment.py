@@ -158,7 +158,7 @@ def test_networks_without_a_trunk(task: Segment, network: str) -> None:
 def test_what_cannot_be_done_is_said(data: Path, task: Segment) -> None:
     with pytest.raises(UsageError, match="did you mean fcn8s"):
         Segment(data=str(data), network="fcn8", trunk=TRUNK).adapt()
-    with pytest.raises(UsageError, match="masks vary by flip and scale"):
+    with pytest.raises(UsageError, match="masks vary by flip, scale and light"):
         Segment(data=str(data), trunk=TRUNK, augmentation="rotate").adapt()
     with pytest.raises(UsageError, match="did you mean foreground"):
         task.evidence(torch.rand(1, 2, 4, 4), "foregrund")
