@@ -11,19 +11,20 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from legato.data import text_pairs, vocabulary
+from legato.data import text_files, text_pairs, vocabulary
 from legato.data.vocabulary import BEGIN, END, IGNORED, Tokens, Vocabulary, side_by_side
-from legato.decoding import Beam, beam_search
+from legato.decoding import Beam
 from legato.draws import Draws
 from legato.errors import DataError
 from legato.layers.attention import AdditiveAttention, DotAttention
 from legato.metrics import translation
-from legato.networks.seq2seq import AttentiveDecoder, Encoder, FeedingDecoder, FixedDecoder, Memory, Seq2Seq
+from legato.networks.seq2seq import AttentiveDecoder, Encoder, FeedingDecoder, FixedDecoder, Seq2Seq
 from legato.recipe import Recipe
 from legato.recurrent import cells
 from legato.recurrent.scan import mask_of
 from legato.recurrent.stack import Stack
 from legato.task import Decoding, Split, Step, Tally, Task
+from legato.tasks.searching import search
 from legato.values import Text
 
 PIECES = 4_000  # of each language, where nothing else is said
@@ -95,6 +96,7 @@ class Translate(Task[Text, str, Seq2Seq]):
 
     name: ClassVar[str] = "translate"
     takes: ClassVar[tuple[type, ...]] = (Text,)
+    by_line: ClassVar[bool] = True
 
     @property
     def known(self) -> Learnt:
@@ -201,7 +203,9 @@ class Translate(Task[Text, str, Seq2Seq]):
         """The best sentences that a beam search finds. They are no numbers, and have no mean: there is no ensemble."""
         mask = mask_of(inputs.lengths, len(inputs.ids))
         longest = min(LONGEST, 2 * len(inputs.ids) + 10)
-        found = search(net, inputs.ids, mask, self.known.writes, Beam(beam=self.beam, longest=longest))
+        found = search(
+            net.decoder, net.encoder(inputs.ids, mask), self.known.writes, Beam(beam=self.beam, longest=longest)
+        )
         begin = self.known.writes.numbers[BEGIN]
         given = side_by_side([[begin, *hypothesis.ids] for hypothesis in found]).ids.to(inputs.ids.device)
         weights = net(inputs.ids, mask, given)[1]
@@ -236,10 +240,10 @@ class Translate(Task[Text, str, Seq2Seq]):
 
     # use
     def read_input(self, source: str) -> Text:
-        """A sentence."""
+        """A sentence, or that of a file."""
         if not source.strip():
             raise DataError("an empty sentence: there is nothing to translate")
-        return Text(source)
+        return Text(text_files.sentence(source))
 
     def predict(self, outputs: Outputs, inputs: Tokens, how: Decoding) -> list[dict[str, Any]]:
         """For each sentence: the translation, its score, and where the network looked: a row for each piece written."""
@@ -260,20 +264,6 @@ class Translate(Task[Text, str, Seq2Seq]):
 
     def line(self, prediction: Any) -> str:
         return str(prediction["translation"])
-
-
-def search(net: Seq2Seq, source: Int[Tensor, "t b"], mask: Tensor, writes: Vocabulary, how: Beam) -> list[Any]:
-    """The best sentence for each source. Every row of the memory stands there `how.beam` times, as rows of the beam."""
-    memory = net.encoder(source, mask)
-    words, mask = (part.repeat_interleave(how.beam, dim=1) for part in (memory.words, memory.mask))
-    wide = Memory(words, mask, memory.summary.repeat_interleave(how.beam, dim=0))
-
-    def step(ids: Int[Tensor, "n"], state: Any) -> tuple[Float[Tensor, "n v"], Any]:
-        logits, _, state = net.decoder(ids[None], wide, state)
-        return logits[0], state
-
-    begin = torch.full((source.shape[1],), writes.numbers[BEGIN], device=source.device)
-    return beam_search(step, net.decoder.start(wide), begin, writes.numbers[END], how)
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,8 @@ from legato.recipe import Recipe
 from legato.recurrent.scan import mask_of
 from legato.run import Run
 from legato.task import Decoding
-from legato.tasks.translate import Translate, search
+from legato.tasks.searching import search
+from legato.tasks.translate import Translate
 from legato.training import evaluate, fit
 from legato.values import Text
 
@@ -78,7 +79,7 @@ def test_the_score_of_a_translation_is_its_probability(pairs, attention, feeding
     mask = mask_of(inputs.lengths, len(inputs.ids))
     writes = task.known.writes
     with torch.no_grad():
-        found = search(net, inputs.ids, mask, writes, Beam(beam=3, longest=6, length_penalty=0.0))
+        found = search(net.decoder, net.encoder(inputs.ids, mask), writes, Beam(beam=3, longest=6, length_penalty=0.0))
         for row, hypothesis in enumerate(found):
             begin, end = writes.numbers["<s>"], writes.numbers["</s>"]
             ended = len(hypothesis.ids) < 6
