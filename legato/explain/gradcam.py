@@ -47,7 +47,7 @@ def at_last_map(subject: Subject) -> tuple[str, Float[Tensor, "1 _h _w"]]:
     Detectors, for one, end with maps that choose where to look, which no gradient leads to.
     """
     x, refusal = subject.pixels, None
-    stages = [subject.stage] if subject.stage else last_maps(subject.net, lambda: subject.evidence_of(x))
+    stages = [subject.stage] if subject.stage else last_maps(subject.net, lambda: subject.score_of(x))
     for stage in stages:
         try:
             return stage, grad_cam(subject.score_of, x, subject.net, stage)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from legato import picture
 from legato.explain.saliency import CACHE
-from legato.explain.subject import Shown, Subject, method, scored_pictures
+from legato.explain.subject import Shown, Subject, likely_pictures, method
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def smoothed(values: Float[Tensor, "h w"], cell: int) -> Float[Tensor, "h w"]:
     return F.avg_pool2d(padded, cell, stride=1)[0, 0]
 
 
-@method("occlusion", fits=scored_pictures)
+@method("occlusion", fits=likely_pictures)
 def show_occlusion(subject: Subject) -> list[Shown]:
     """What of the answer is lost where a patch covers the picture; works for every network."""
     x = subject.pixels

@@ -52,7 +52,7 @@ class Subject:
     def target(self) -> str:
         """What is explained: `what`, or of all names the one with most evidence; "" where nothing has a name."""
         if self.what or not self.task.names or self.task.evidence(self.outputs, self.task.names[0]) is None:
-            return self.what
+            return self.what if self.input is None else self.task.claim(self.answer, self.what)
         found = [self.present(self.task.evidence(self.outputs, name)) for name in self.task.names]
         return self.task.names[int(torch.cat(found).argmax())]
 
@@ -146,6 +146,14 @@ def scored_pictures(task: AnyTask, net: nn.Module) -> str:
         return objection
     there = type(task).evidence is not Task.evidence or type(task).score is not Task.score
     return "" if there else f"{task.name} gives no one number that could be explained"
+
+
+def likely_pictures(task: AnyTask, net: nn.Module) -> str:
+    """Objects where no picture goes in, or no probability comes out."""
+    if objection := pictures(task, net):
+        return objection
+    there = type(task).evidence is not Task.evidence
+    return "" if there else f"{task.name} gives no probability that a patch could lower; gradcam shows where it looks"
 
 
 def method(

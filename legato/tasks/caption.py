@@ -38,6 +38,7 @@ from legato.tasks.transfer import copy_fitting
 from legato.values import Image
 
 LONGEST = 30  # words of a caption
+IN = " in: "  # between a word and the sentence it is in
 EVENLY = 1.0  # how much it counts that every place is looked at (Xu et al. 2015, equation 14)
 
 
@@ -269,21 +270,23 @@ class Caption(Task[Image, tuple[str, ...], Captioner]):
         return captioning.scores(tally)
 
     def score(self, net: Captioner, inputs: Tensor, what: str) -> Float[Tensor, "b"]:
-        """ln p of one word of the caption the network finds, of all of them if `what` is empty; or, if it says no such
-        word, of the sentence `what`."""
-        writes = self.known.writes
-        with torch.no_grad():
-            ids = list(self.outputs(net, inputs[:1], None)[0].written[0])
-        counts = [not what or writes.names[i].strip() == what for i in ids]
-        if not any(counts):
-            ids = writes.numbered(words(what))
-            counts = [True] * len(ids)
-        end, begin = writes.numbers[END], writes.numbers[BEGIN]
-        given = torch.tensor([begin, *ids], device=inputs.device)[:, None].expand(-1, len(inputs))
-        logits, _ = net(inputs, given)
-        p = logits.float().log_softmax(-1)
-        wanted = torch.tensor([*ids, end], device=inputs.device)[:, None, None].expand(-1, len(inputs), 1)
-        return (p.gather(-1, wanted)[:-1, :, 0] * torch.tensor(counts, device=inputs.device)[:, None]).sum(0)
+        """ln p of the sentence `what`; of `dog in: a dog runs .` that of the word alone, when what stands before it is
+        given. If `what` is empty, of the sentence the network finds for the first picture."""
+        word, _, sentence = what.rpartition(IN)
+        if not sentence:
+            with torch.no_grad():
+                sentence = self.said(self.outputs(net, inputs[:1], None)[0].written[0])
+        found = self.encode_targets([(sentence,)], inputs)
+        given, wanted = (ids.to(inputs.device).expand(-1, len(inputs)) for ids in (found.given, found.wanted))
+        p = net(inputs, given)[0].float().log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
+        own = self.known.writes.numbers.get(f" {word}", -1)
+        counts = wanted == own if word else wanted != self.known.writes.numbers[END]
+        return (p * counts).sum(0)
+
+    def claim(self, prediction: Any, what: str) -> str:
+        """Its own caption; a word of it, as `score` takes it; or a sentence of the user's."""
+        caption = str(prediction["caption"])
+        return f"{what}{IN}{caption}" if f" {what}" in words(caption) else what or caption
 
     # use
     def read_input(self, source: str) -> Image:

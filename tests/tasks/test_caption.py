@@ -18,7 +18,7 @@ from legato.explain.word_maps import word_maps
 from legato.metrics import captioning
 from legato.run import Run
 from legato.task import Decoding
-from legato.tasks.caption import Caption
+from legato.tasks.caption import Caption, words
 from legato.training import evaluate, fit
 
 CPU = Device("cpu", "fp32", 1)
@@ -151,16 +151,33 @@ def test_the_maps_show_where_the_decoder_looks(task):
     assert torch.allclose(maps.sum((1, 2)), torch.ones(3))
 
 
-def test_one_word_or_all_are_scored_and_drawn(task, trained, tmp_path):
+def test_a_word_or_a_sentence_is_scored(task, trained):
     image, _ = task.examples("test")[0]
     x = task.encode_inputs([image])
+    caption = task.predict(task.outputs(trained, x, None)[0], x, Decoding())[0]["caption"]
+    ids = task.known.writes.numbered(words(caption))
     with torch.no_grad():
-        whole, one, other = (float(task.score(trained, x, what)) for what in ("", "square", "that is look is"))
-    assert other + 3 < whole < one < 0  # ln p of all words, of one of them, of of a sentence of nobody's
+        logits, _ = trained(x, torch.tensor([task.known.writes.numbers["<s>"], *ids])[:, None])
+        p = logits[:-1, 0].log_softmax(-1)[range(len(ids)), ids]  # ln p of each word, the end left out
+        score = lambda what: float(task.score(trained, x, what))
+        assert score("") == pytest.approx(float(p.sum()), abs=1e-4)
+        assert score(caption) == pytest.approx(float(p.sum()), abs=1e-4)
+        square = task.claim({"caption": caption}, "square")
+        assert score(square) == pytest.approx(float(p[words(caption).index(" square")]), abs=1e-4)
+        assert score("that is look is") < float(p.sum()) - 3
+    assert task.claim({"caption": caption}, "") == caption
+    assert task.claim({"caption": caption}, "a blue one") == "a blue one"
+
+
+def test_where_it_looked_and_where_a_word_comes_from_are_drawn(task, trained):
+    image, _ = task.examples("test")[0]
     subject = Subject(task, trained, CPU, image)
     [shown] = lookup("word-maps").show(subject)
     assert shown.lines[-1].startswith(END)
     assert len(shown.lines) == len(subject.answer["words"]) + 1
+    [shown] = lookup("gradcam").show(replace(subject, what="square"))
+    assert "conv2" in shown.lines[0]
+    assert "probability" in lookup("occlusion").fits(task, trained)
 
 
 @pytest.mark.parametrize("attention", ["none", "dot"])
