@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import torch
 from torch import nn
@@ -283,7 +283,8 @@ def evaluate(
     check_ensemble(tasks, runs, split)
     first, recipe = tasks[0], members[0].run.recipe()
     if not len(first.examples(split)):
-        raise DataError(f"{data or first.data}: no {split} split; --split names another")
+        there = [s for s in get_args(Split) if len(first.examples(s))]
+        raise DataError(f"{data or first.data}: no {split} split; --split names another: {' or '.join(there)}")
     groups = order(first, split, recipe, 0)
     if data:
         show.say(f"{data}: {sum(map(len, groups)):,} {split} examples")
@@ -376,7 +377,11 @@ def detect_task(data: str) -> str:
     for name, kind in TASKS.items():
         if kind.recognises(data):
             return name
-    read(data)  # says what is wrong with it, if it was meant as pictures
+    try:
+        read(data)  # says what is wrong with it, if it was meant as pictures
+    except DataError as error:
+        texts = "" if "not found" in str(error) else "; of texts: name the task, legato train TASK DATA"
+        raise DataError(f"{error}{texts}") from None
     raise DataError(f"{data}: no task knows what to learn from it; name one: {', '.join(TASKS)}")
 
 

@@ -198,7 +198,7 @@ def no_run(folder: Path) -> str:
     inside = sorted(file.parent.name for file in folder.glob("*/run.json"))
     if inside:
         return f"holds several runs ({', '.join(inside[:9])}): name one of them, or all for their ensemble"
-    there = "holds no run.json" if folder.is_dir() else "does not exist"
+    there = "holds no run.json" if folder.is_dir() else "is a file" if folder.is_file() else "does not exist"
     return f"{there}: name the folder of a run, as `legato train … --to FOLDER` makes it"
 
 

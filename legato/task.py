@@ -52,6 +52,7 @@ class Task(ABC, Generic[Input, Target, Net]):
     name: ClassVar[str]
     takes: ClassVar[tuple[type, ...]]
     decoding: ClassVar[type[Decoding]] = Decoding  # what one may say of answers, as flags of `legato predict`
+    by_line: ClassVar[bool] = False  # a text file holds an input on each line, not one in all
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -156,6 +157,10 @@ class Task(ABC, Generic[Input, Target, Net]):
         """(b,) the number that explanations and attacks differentiate: the evidence, where possible before a softmax or
         sigmoid, whose gradient vanishes as the network grows sure."""
         return self.evidence(self.outputs(net, inputs, None)[0], what)
+
+    def claim(self, prediction: Any, what: str) -> str:
+        """What of an answer is in question, as `score` takes it, where answers are no classes: `what`, made whole."""
+        return what
 
     def during(self: Own, share: float) -> Own:
         """The task as it is when this share of all steps is done: harder and harder, where that helps a network."""

@@ -137,7 +137,7 @@ def planned(options: Attack, victim: Victim) -> Plan:
 def pictures(options: Attack, ready: api.Ready, victim: Victim, plan: Plan, target: int | None) -> None:
     """Each picture attacked, saved, read back and judged."""
     other = api.load(options.transfer, options.device) if options.transfer else None
-    sources = list(files(options.sources))
+    sources = list(files(options.sources, ready.task))
     images = [victim.task.read_input(source) for source in sources]
     aims = [aimed(victim, image, target, options.target) for image in images]
     change = one_change(victim, images, aims, plan) if options.how == "universal" else None

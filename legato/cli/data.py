@@ -7,7 +7,7 @@ import tyro
 
 from legato import picture
 from legato.cli import arguments, show
-from legato.data import scene_files, survey_where
+from legato.data import scene_files, survey_text, survey_where
 from legato.data.survey import contact, survey
 from legato.errors import UsageError, nearest
 from legato.tasks.pictures import picture_set
@@ -15,7 +15,7 @@ from legato.tasks.pictures import picture_set
 
 @dataclass
 class Data:
-    """Counts, classes, sizes, broken and duplicate files, imbalance; and a contact sheet."""
+    """Counts, classes, sizes, broken and duplicate files, and a contact sheet. Of texts: words, tags, leaks."""
 
     data: tyro.conf.Positional[str]
     """Folder or file of the data set, or `digits`; with --make a new folder."""
@@ -42,6 +42,9 @@ def main(args: list[str]) -> None:
     if options.make:
         make(options)
     where = survey_where.recognises(options.data)
+    if not where and survey_text.recognises(options.data):
+        text(options)
+        return
     if options.sheet:
         picture.save(sheet(options.data, where), options.sheet)
     found = survey_where.survey(options.data) if where else survey(Path(options.data))
@@ -49,6 +52,14 @@ def main(args: list[str]) -> None:
         show.as_json(found.to_json())
     else:
         print(found)
+
+
+def text(options: Data) -> None:
+    """The card of a set of texts, of which there is no sheet."""
+    if options.sheet:
+        raise UsageError(f"--sheet: {options.data} holds texts, of which there is no contact sheet")
+    found = survey_text.survey(options.data)
+    show.as_json(found.to_json()) if options.json else print(found)
 
 
 def make(options: Data) -> None:

@@ -1,13 +1,17 @@
 """legato describe NETWORK: the lecture's table."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import tyro
 
 from legato import api, picture
 from legato.cli import arguments, show
+from legato.errors import UsageError
 from legato.networks.describe import Row
 from legato.record import to_json
+from legato.run import Run
 
 
 @dataclass
@@ -30,6 +34,9 @@ class Describe:
 
 def main(args: list[str]) -> None:
     options = arguments.parse(Describe, args, "describe")
+    if Path(options.name, "run.json").is_file() and not has_one_shape(Run(options.name).task()):
+        in_parts(options)
+        return
     rows = api.describe(options.name, options.classes, options.channels, options.size)
     _, shape = api.named(options.name, options.classes, options.channels, options.size)
     total = sum(row.params for row in rows)
@@ -43,6 +50,36 @@ def main(args: list[str]) -> None:
         lecture(options)
     macs, bytes_ = sum(row.macs for row in rows), 4 * sum(row.activations for row in rows)
     print(f"{total:,} parameters, {macs:,} multiply-adds, {bytes_ / 1e6:.3g} MB of activations a picture in float32")
+
+
+def has_one_shape(task: api.AnyTask) -> bool:
+    """Whether all inputs are alike, so that stages have shapes."""
+    try:
+        return bool(task.input_shape)
+    except UsageError:
+        return False
+
+
+def in_parts(options: Describe) -> None:
+    """A network whose inputs have no one shape, texts for one: there are no shapes, but parts and their weights."""
+    net = Run(options.name).task().build()
+    rows: list[dict[str, Any]] = [
+        {
+            "part": name,
+            "what": type(part).__name__,
+            "weights": [list(p.shape) for p in part.parameters(recurse=False)],
+            "params": sum(p.numel() for p in part.parameters(recurse=False)),
+        }
+        for name, part in net.named_modules()
+        if any(True for _ in part.parameters(recurse=False))
+    ]
+    total = sum(p.numel() for p in net.parameters())
+    if options.json:
+        show.as_json({"name": options.name, "params": total, "parts": rows})
+        return
+    shapes = [", ".join(" × ".join(map(str, shape)) for shape in row["weights"]) for row in rows]
+    show.table([row | {"weights": shape} for row, shape in zip(rows, shapes)], options.name)
+    print(f"{total:,} parameters; what else a table would show depends on the input")
 
 
 def readable(row: Row) -> dict[str, object]:

@@ -15,7 +15,6 @@ from legato.cli.predict import files
 from legato.errors import DataError, UsageError
 from legato.explain.among import Among
 from legato.explain.subject import METHODS, Method, Shown, Subject, default, fitting
-from legato.values import Image
 
 
 @dataclass
@@ -116,8 +115,7 @@ def inputs(ready: api.Ready, options: Explain, methods: Sequence[Method]) -> Ite
     if not all(m.reads(given) for m in methods):
         yield options.run, None
     if any(m.reads(given) for m in methods):
-        named = files(options.sources) if Image in ready.task.takes else options.sources
-        yield from ((source, ready.read(source)) for source in named)
+        yield from ((source, ready.read(source)) for source in files(options.sources, ready.task))
 
 
 def tell(options: Explain, source: str, how: str, subject: Subject, shown: Shown) -> None:

@@ -1,11 +1,12 @@
 """legato predict RUN FILE …: what it says of them."""
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, make_dataclass
 from glob import glob
 from itertools import chain, count
-from os.path import exists, isdir  # unlike Path's, they know that a long sentence is no file
+from os.path import exists, isdir, isfile  # unlike Path's, they know that a long sentence is no file
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,11 @@ import tyro
 from legato import api, picture
 from legato.cli import arguments, show
 from legato.data.decode import ENDINGS
+from legato.data.text_files import read_text
 from legato.errors import DataError, UsageError
 from legato.run import Run
 from legato.task import Decoding
-from legato.values import Image
+from legato.values import Image, Text
 
 LONGEST = 80  # letters of a name that is a sentence
 
@@ -29,7 +31,8 @@ class Asking:
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     sources: tyro.conf.Positional[tuple[str, ...]]
-    """Files, folders, globs, or - for a path a line from stdin."""
+    """Files, folders, globs, or - for a path a line from stdin. A network that reads is given sentences as well; one
+    that tags or translates answers each line of a file."""
     save: str = ""
     """Folder for pictures of the answers."""
     export: str = ""
@@ -50,7 +53,7 @@ def main(args: list[str]) -> None:
     if options.top < 1:
         raise UsageError(f"--top {options.top}: must be at least 1")
     trained = api.load(options.run, options.device)
-    sources, broken, names = list(files(options.sources)), 0, Names()
+    sources, broken, names = list(files(options.sources, trained.task)), 0, Names()
     for source, (input, answer) in zip(sources, trained.answers(sources, how)):
         if isinstance(answer, DataError):
             broken += 1
@@ -64,7 +67,8 @@ def main(args: list[str]) -> None:
             print("\t".join([source, trained.task.line(answer), *written.values()]), flush=True)
     if broken:
         others = "; the others are answered above" if broken < len(sources) else ""
-        raise DataError(f"{broken} of {len(sources)} files could not be read{others}")
+        what = "sentences" if trained.task.by_line else "inputs" if Text in trained.task.takes else "files"
+        raise DataError(f"{broken} of {len(sources)} {what} could not be read{others}")
 
 
 def decoding_of(args: list[str]) -> type[Decoding]:
@@ -107,26 +111,43 @@ class Names:
 
     def of(self, source: str) -> str:
         stem, folder = Path(source).stem[:LONGEST], Path(source).parent.name[:LONGEST]
+        if not exists(source):  # a sentence, whose points and strokes are no suffixes and folders
+            stem, folder = re.sub(r"[^\w]+", "_", source).strip("_")[:LONGEST] or "answer", "answer"
         tried = chain([stem, f"{folder}-{stem}"], (f"{stem}-{k}" for k in count(2)))
         name = next(name for name in tried if name not in self.taken)
         self.taken.add(name)
         return name
 
 
-def files(sources: tuple[str, ...]) -> Iterator[str]:
-    """Every file meant, in order. Raises UsageError where nothing is."""
+def files(sources: tuple[str, ...], task: api.AnyTask) -> Iterator[str]:
+    """Every file meant, in order, or every sentence. Raises UsageError where nothing is."""
     for source in sources:
-        path = Path(source)
         if source == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif isdir(source):
-            found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-            if not found:
-                raise UsageError(f"{source}: no pictures in this folder")
-            yield from found
-        elif not exists(source) and glob(source):
-            yield from sorted(glob(source))
-        else:
-            yield source
+            continue
+        found = [source]
+        if isdir(source):
+            found = in_folder(Path(source), task)
+        elif not exists(source):
+            found = sorted(glob(source)) or found
+        for one in found:
+            yield from sentences_of(Path(one)) if task.by_line and isfile(one) else [one]
     if not sources:
-        raise UsageError("legato predict RUN FILE …: name files, folders, globs, or - for paths from stdin")
+        what = "sentences or text files" if Text in task.takes else "files, folders, globs"
+        raise UsageError(
+            f"legato predict RUN {'TEXT' if Text in task.takes else 'FILE'} …: name {what}, or - for stdin"
+        )
+
+
+def in_folder(folder: Path, task: api.AnyTask) -> list[str]:
+    """The pictures in a folder; for a network that reads, the texts. Raises UsageError where there is none."""
+    what, endings = ("pictures", ENDINGS) if Image in task.takes else (".txt files", (".txt",))
+    found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in endings)
+    if not found:
+        raise UsageError(f"{folder}: no {what} in this folder")
+    return found
+
+
+def sentences_of(file: Path) -> list[str]:
+    """The lines of a text file that say something. Raises DataError for one that is empty or not UTF-8."""
+    return [line.strip() for line in read_text(file).split("\n") if line.strip()]

@@ -54,7 +54,7 @@ def main(args: list[str]) -> None:
     if options.json:
         show.as_json({"prompt": options.prompt, "text": "".join(parts)})
         return
-    sys.stdout.write(options.prompt)
+    sys.stdout.write(options.prompt + next(parts, ""))  # a prompt that is refused is not written
     for part in parts:
         sys.stdout.write(part)
         sys.stdout.flush()

@@ -16,6 +16,7 @@ from legato.progress import choose
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.task import TASKS, lookup
+from legato.values import Text
 
 
 @dataclass
@@ -75,7 +76,17 @@ def report(run: Run, options: Any) -> None:
             f"runs in {folder}: `legato runs {folder}` compares them, `legato evaluate {folder}/*/` is their ensemble"
         )
     elif not options.quiet:
-        print(f"run in {folder}: `legato evaluate {folder}`, `legato predict {folder} FILE`")
+        print(f"run in {folder}: {what_next(run)}")
+
+
+def what_next(run: Run) -> str:
+    """The commands that make sense of a run: a split there is to judge it on, and what it is asked for."""
+    task = run.task()
+    judged = next(split for split in ("test", "valid", "train") if len(task.examples(split)))
+    split = "" if judged == "test" else f" --split {judged}"
+    asked = '"a sentence"' if Text in task.takes else "FILE"
+    use = f"sample {run.folder}" if task.name == "language" else f"predict {run.folder} {asked}"
+    return f"`legato evaluate {run.folder}{split}`, `legato {use}`"
 
 
 def which_task(args: list[str]) -> tuple[type[api.AnyTask], list[str]]:

@@ -1,5 +1,6 @@
 """Sentences with a tag for each word: CoNLL-U, the older CoNLL columns, JSONL. In three splits."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,7 +19,8 @@ from legato.task import Split
 
 Tagged = tuple[tuple[str, ...], tuple[str, ...]]  # words, and their tags
 COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}  # of CoNLL-U, whose second column is the word
-SUFFIXES = (".conllu", ".conll", ".iob", ".iob2", ".tsv", ".txt", ".jsonl")
+CONLL = (".conllu", ".conll", ".iob", ".iob2")
+SUFFIXES = (*CONLL, ".tsv", ".txt", ".jsonl")
 WORDS, TAGS = ("words", "tokens"), ("tags", "labels", "pos", "ner_tags", "pos_tags")  # keys of JSONL
 
 
@@ -37,9 +39,40 @@ class TaggedSet:
 
 
 def recognises(path: Path) -> bool:
-    """A file that calls itself CoNLL, or a folder with one."""
-    files = [path] if path.is_file() else list(path.iterdir()) if path.is_dir() else []
-    return any(file.suffix.lower() in (".conllu", ".conll") for file in files)
+    """A file that calls itself CoNLL or looks like it, JSONL with lists of words and tags; or a folder with one."""
+    files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    return any(looks_tagged(file) for file in files if file.suffix.lower() in SUFFIXES and not hidden([file.name]))
+
+
+def looks_tagged(file: Path) -> bool:
+    """By its ending; JSONL by its first object; other text by its first sentences, all lines of as many columns."""
+    if file.suffix.lower() in CONLL:
+        return True
+    rows = first_lines(file)
+    if file.suffix.lower() == ".jsonl":
+        row = json_or_none(rows[0]) if rows else None
+        return isinstance(row, dict) and all(isinstance(find(row, keys), list) for keys in (WORDS, TAGS))
+    sentences = [s.split("\n") for s in "\n".join(row.strip() for row in rows).split("\n\n") if s.strip()]
+    columns = {len(row.split()) for sentence in sentences for row in sentence if row and not row.startswith("#")}
+    return len(columns) == 1 and columns.pop() > 1 and sum(len(sentence) > 1 for sentence in sentences) > 1
+
+
+def first_lines(file: Path, most: int = 200) -> list[str]:
+    """To tell formats by, whatever the file holds."""
+    with file.open(encoding="utf-8-sig", errors="replace") as text:
+        return text.read(1 << 16).split("\n")[:most]
+
+
+def json_or_none(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def find(row: dict[str, Any], keys: Sequence[str]) -> Any:
+    """What stands under the first of these keys that there is."""
+    return next((row[key] for key in keys if key in row), None)
 
 
 def read(path: Path, column: str = "upos") -> TaggedSet:
@@ -58,8 +91,13 @@ def read(path: Path, column: str = "upos") -> TaggedSet:
     policy = ", ".join(file.name for file in files.values())
     splits, policy = in_tenths(parts, policy, addresses)
     names = tuple(sorted({tag for _, tags in splits["train"] for tag in tags}))
-    format = "CoNLL-U" if files["train"].suffix == ".conllu" else files["train"].suffix.removeprefix(".")
-    return TaggedSet(format, names, splits, policy)
+    return TaggedSet(format_of(files["train"]), names, splits, policy)
+
+
+def format_of(file: Path) -> str:
+    if file.suffix.lower() == ".jsonl":
+        return "JSONL"
+    return "CoNLL-U" if is_conllu(file, first_lines(file)) else "CoNLL columns"
 
 
 def split_files(path: Path) -> dict[Split, Path]:
@@ -156,8 +194,7 @@ def read_jsonl(file: Path) -> Iterator[Tagged]:
     """An object a line: {"words": […], "tags": […]}."""
     for number, line in lines(file):
         row = json_object(file, number, line)
-        words = next((row[k] for k in WORDS if k in row), None)
-        tags = next((row[k] for k in TAGS if k in row), None)
+        words, tags = find(row, WORDS), find(row, TAGS)
         if not isinstance(words, list) or not isinstance(tags, list):
             raise DataError(f"{file}:{number}: needs lists words and tags, has {', '.join(row)}")
         if len(words) != len(tags):

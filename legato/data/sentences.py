@@ -157,13 +157,17 @@ def read_pair(path: Path, fine: bool) -> tuple[dict[Split, list[Labelled]], str]
     return {"train": labelled}, " and ".join(file.name for file in files.values())
 
 
+AS_PUBLISHED: dict[str, Split] = {"train_5500": "train", "trec_10": "test"}  # Li & Roth's own names of TREC's files
+
+
 def trec_files(path: Path) -> dict[Split, Path]:
     """{"train": TREC.train, "test": TREC.test}; their names or endings say which is which."""
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and not hidden([p.name]))
     if len(files) == 1:
         return {"train": files[0]}
     given = {p.suffix.removeprefix(".").lower() if p.suffix[1:].lower() in SPLITS else p.stem.lower(): p for p in files}
-    return {split: p for split in SPLITS.values() for word, p in given.items() if SPLITS.get(word) == split}
+    names = SPLITS | AS_PUBLISHED
+    return {split: p for split in SPLITS.values() for word, p in given.items() if names.get(word) == split}
 
 
 def is_trec(path: Path) -> bool:
@@ -290,7 +294,8 @@ def are_folders(path: Path) -> bool:
 def split_folders(path: Path) -> dict[Split, Path]:
     if not path.is_dir():
         return {}
-    return {SPLITS[p.name.lower()]: p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in SPLITS}
+    there = {SPLITS[p.name.lower()]: p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in SPLITS}
+    return {split: there[split] for split in dict.fromkeys(SPLITS.values()) if split in there}
 
 
 def read_folders(path: Path, fine: bool) -> tuple[dict[Split, list[Labelled]], str]:

@@ -1,8 +1,10 @@
 """Running text: a UTF-8 file, or a folder of files, in three splits. The last tenth validates, as it stands."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from os.path import isfile
 from pathlib import Path
 
 from legato.data.policy import SPLITS
@@ -31,7 +33,8 @@ def read(path: Path) -> Corpus:
     Raises DataError for a path that is not there, for what is empty or not UTF-8.
     """
     files = text_files(path)
-    given: dict[Split, Path] = {SPLITS[f.stem.lower()]: f for f in files if f.stem.lower() in SPLITS}
+    there = {SPLITS[f.stem.lower()]: f for f in files if f.stem.lower() in SPLITS}
+    given: dict[Split, Path] = {split: there[split] for split in dict.fromkeys(SPLITS.values()) if split in there}
     if path.is_dir() and "train" in given:
         splits: dict[Split, str] = {split: read_text(file) for split, file in given.items()}
         policy = "as in " + ", ".join(file.name for file in given.values())
@@ -59,6 +62,12 @@ def text_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"{path}: an empty folder; put text files in UTF-8 there")
     return files
+
+
+def only_text(path: Path) -> bool:
+    """A folder with .txt files, in it or further below, and nothing else."""
+    endings = {p.suffix.lower() for p in path.rglob("*") if p.is_file() and not hidden(p.relative_to(path).parts)}
+    return endings == {".txt"}
 
 
 def hidden(parts: Iterable[str]) -> bool:
@@ -94,6 +103,23 @@ def decoded(file: Path) -> str:
 def lines_of(file: Path) -> list[str]:
     """The lines of a text file, line i of which is its [i - 1]. Raises DataError as `read_text` does."""
     return read_text(file).removesuffix("\n").split("\n")
+
+
+def sentence(source: str) -> str:
+    """`source` itself; or, where it names a file, the one line there. Raises DataError for a file of several."""
+    if not isfile(source):  # unlike Path.is_file, it knows that a long sentence is no file
+        must_not_be_lost(source)
+        return source
+    found = [line.strip() for line in read_text(Path(source)).split("\n") if line.strip()]
+    if len(found) > 1:
+        raise DataError(f"{source}: {len(found):,} lines, each a sentence of its own; give them one by one")
+    return found[0]
+
+
+def must_not_be_lost(source: str) -> None:
+    """Raises DataError for what is written like the name of a text file, where there is no such file."""
+    if re.fullmatch(r"\S+\.(txt|csv|tsv|jsonl|conllu?)", source) and not isfile(source):
+        raise DataError(f"{source}: not found; name a text file, or write a sentence")
 
 
 def last_tenth(text: str) -> tuple[str, str]:

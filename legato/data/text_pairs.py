@@ -1,5 +1,6 @@
 """Sentences in two languages: parallel files, TSV, JSONL. In three splits."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from legato.data.policy import SPLITS
-from legato.data.sentences import in_tenths, json_object, lines
+from legato.data.sentences import first_line, in_tenths, json_object, lines
 from legato.data.splits import shares
 from legato.data.text_files import hidden, lines_of
 from legato.errors import DataError, UsageError
@@ -37,7 +38,15 @@ class PairSet:
 
 
 def recognises(path: Path) -> bool:
-    """A folder with train.de beside train.en, or the like: two endings of two or three letters that are no tables."""
+    """A folder with train.de beside train.en, or the like: two endings of two or three letters that are no tables.
+
+    Or a table whose columns are called by languages: en and de, or source and target.
+    """
+    if not path.exists():
+        return False
+    tables = table_files(path)
+    if tables:
+        return bool(languages_of(tables["train"]))
     if not path.is_dir():
         return False
     endings = {p.suffix[1:] for p in path.iterdir() if p.stem == "train" and p.is_file()}
@@ -74,6 +83,24 @@ def table_files(path: Path) -> dict[Split, Path]:
     return given if "train" in given else {"train": files[0]} if len(files) == 1 else {}
 
 
+def languages_of(file: Path) -> tuple[str, ...]:
+    """The two languages a table itself names; none where its user has to, or where it is of something else."""
+    first = first_line(file).strip()
+    if file.suffix.lower() == ".tsv":
+        found = tuple(cell.strip() for cell in first.split("\t"))
+    else:
+        try:
+            found = tuple(json.loads(first))
+        except (ValueError, TypeError):
+            return ()
+    return found if are_languages(found) or set(found) == {"source", "target"} else ()
+
+
+def are_languages(names: Sequence[Any]) -> bool:
+    """Two codes of ISO 639-1, by their looks."""
+    return len(names) == 2 and all(isinstance(name, str) and re.fullmatch("[a-z]{2}", name) for name in names)
+
+
 def read_tables(files: dict[Split, Path], source: str, target: str) -> tuple[tuple[str, str], dict[Split, list[Pair]]]:
     read = read_tsv if files["train"].suffix.lower() == ".tsv" else read_jsonl
     found = {split: read(file, source, target) for split, file in files.items()}
@@ -85,7 +112,7 @@ def read_tsv(file: Path, source: str, target: str) -> tuple[tuple[str, str], lis
     rows = [(number, line.split("\t")) for number, line in lines(file)]
     at, languages = (0, 1), UNNAMED
     header = [cell.strip() for cell in rows[0][1]]
-    if not source and not target and len(header) == 2 and all(re.fullmatch("[a-z]{2}", cell) for cell in header):
+    if not source and not target and are_languages(header):
         source, target = header
     if (source or target) and (source, target) != UNNAMED:
         for name in (source, target):

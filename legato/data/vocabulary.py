@@ -149,8 +149,14 @@ def pieces(sentences: Iterable[str], size: int, reversible: bool = False) -> Voc
             **(exact if reversible else {}),
         )
     except RuntimeError as error:
-        why = str(error).rpartition("] ")[2].strip() or str(error)
-        raise DataError(f"{size} pieces cannot be learnt from this text ({why}); try a larger --vocabulary") from None
+        needed = re.search(r"required_chars. \d+ vs (\d+)", str(error))
+        why = (
+            f": its single characters and bytes alone are {needed[1]}"
+            if needed
+            else f" ({str(error).rpartition('] ')[2].strip()})"
+        )
+        least = f"--vocabulary {needed[1]} or more" if needed else "a larger --vocabulary"
+        raise DataError(f"{size} pieces cannot be learnt from this text{why}; try {least}") from None
     model = written.getvalue()
     processor = sentencepiece().SentencePieceProcessor(model_proto=model)
     names = tuple(processor.id_to_piece(i).replace("▁", " ") for i in range(processor.get_piece_size()))

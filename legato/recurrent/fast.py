@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from legato.errors import Notice
 from legato.kernels import gemm
 from legato.kernels.build import Unavailable
 from legato.kernels.gemm import BF16, Precision, precision_of
@@ -76,7 +77,7 @@ def warn(message: str) -> None:
     """Once, in one line."""
     if message not in WARNED:
         WARNED.add(message)
-        warnings.warn(message, stacklevel=3)
+        warnings.warn(message, Notice, stacklevel=3)
 
 
 def warn_slow(why: Unavailable) -> None:

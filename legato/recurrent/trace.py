@@ -7,6 +7,7 @@ x alone is simply computed, for the whole sequence, as one matrix product; what 
 
 import linecache
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from legato.errors import LegatoError
+from legato.errors import LegatoError, UsageError
 from legato.recurrent.cells import Cell
 from legato.recurrent.graph import Graph
 
@@ -65,14 +66,13 @@ class Reading(TorchFunctionMode):
         state = tuple(self.symbol([self.graph.node("state", value=i)]) for i in range(cell.memories))
         if x is None:  # x, too, is only known in its time
             x = self.symbol([self.graph.node("state", value=cell.memories)])
-        with self:
-            outputs = cell(x, state)
+        try:
+            with self:
+                outputs = cell(x, state)
+        except (AttributeError, NameError, TypeError, ValueError) as error:
+            raise mistake(cell, error) from error
+        must_be_state(cell, outputs)
         self.outputs = tuple(self.one(output) for output in outputs)
-        if len(self.outputs) != cell.memories:
-            name = type(cell).__name__
-            raise Untraceable(
-                f"{name} gives {len(self.outputs)} tensors, its state has {cell.memories}: set `memories`"
-            )
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -197,6 +197,24 @@ class Reading(TorchFunctionMode):
             return Untraceable(f"{name}: {what}")
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
         return Untraceable(f"{name}, line {frame.f_lineno}, `{line}`: {what}")
+
+
+def must_be_state(cell: Cell, outputs: Any) -> None:
+    """Raises UsageError for what no reading of the cell can carry on, not even the slow one."""
+    name = type(cell).__name__
+    if not isinstance(outputs, tuple | list):
+        raise UsageError(f"{name}: forward gives no tuple; the state is one, even of one tensor: return (h,)")
+    if len(outputs) != cell.memories:
+        raise UsageError(f"{name} gives {len(outputs)} tensors, its state has {cell.memories}: set `memories`")
+
+
+def mistake(cell: Cell, error: Exception) -> Exception:
+    """What is wrong in a cell's own forward, with its line; an error from elsewhere as it is."""
+    file = sys.modules[type(cell).__module__].__file__
+    at = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not at:
+        return error
+    return UsageError(f"{file}:{at[-1].lineno}, `{at[-1].line}`: {type(error).__name__}: {error}")
 
 
 def flat(values: Sequence[Any]) -> list[Any]:

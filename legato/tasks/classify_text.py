@@ -203,6 +203,7 @@ def sentence(source: str) -> Text:
     """The text of a file; or the words themselves, where there is no such file. Raises DataError if there is none."""
     if isfile(source):  # unlike Path.is_file, it knows that a long sentence is no file
         return Text(text_files.read_text(Path(source)).strip(), source)
+    text_files.must_not_be_lost(source)
     if not source.strip():
         raise DataError("an empty sentence: there is nothing to answer")
     return Text(source)

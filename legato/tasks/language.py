@@ -120,15 +120,18 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     # data
     @classmethod
     def recognises(cls, data: str) -> bool:
-        """A .txt file that is not of sentences with classes, or a folder with input.txt or train.txt."""
+        """A .txt file without classes or tags, or a folder with input.txt, train.txt or nothing but .txt."""
         path = Path(data)
         if path.is_dir():
-            return any((path / name).is_file() for name in (text_files.INPUT, "train.txt"))
+            named = any((path / name).is_file() for name in (text_files.INPUT, "train.txt"))
+            return named or text_files.only_text(path)
         return path.is_file() and path.suffix.lower() == ".txt" and not sentences.recognises(path)
 
     def adapt(self) -> "Language":
         """Raises DataError for a text shorter than a window, UsageError for a stride that does not fit in it."""
         found = corpus(self.data)
+        if self.window < 1:
+            raise UsageError(f"--window {self.window}: must be at least 1")
         stride = self.stride or self.window
         if not 1 <= stride <= self.window:
             raise UsageError(f"--stride {self.stride}: must lie between 1 and the window, {self.window}")
@@ -266,6 +269,7 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     # use
     def read_input(self, source: str) -> Text:
         """The text of a file; or the words themselves, where there is no such file."""
+        text_files.must_not_be_lost(source)
         return Text(text_files.read_text(Path(source)), source) if isfile(source) else Text(source)
 
     def predict(self, outputs: Float[Tensor, "t b v"], inputs: Tokens, how: Decoding) -> list[dict[str, Any]]:
@@ -285,7 +289,8 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
         device = net.out.weight.device
         for row, prompt in enumerate(inputs):
             ids = self.encode_inputs([prompt]).ids.to(device) if not is_empty(prompt) else self.beginning(device)
-            yield from self.whole_characters(written(net, ids, how, generator("sample", how.seed, row)))
+            rng, unknown = generator("sample", how.seed, row), self.known.vocabulary.unknown
+            yield from self.whole_characters(written(net, ids, how, rng, unknown))
 
     def beginning(self, device: torch.device) -> Int[Tensor, "t b"]:
         """What goes before a text that is to begin from nothing: the end of a line."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from legato.data import conllu, vocabulary
+from legato.data import conllu, text_files, vocabulary
 from legato.data.vocabulary import IGNORED, UNKNOWN, Vocabulary, side_by_side
 from legato.draws import Draws
 from legato.errors import DataError, UsageError, nearest
@@ -89,6 +89,7 @@ class Tag(Task[Sentence, Sentence, Tagger]):
 
     name: ClassVar[str] = "tag"
     takes: ClassVar[tuple[type, ...]] = (Text,)
+    by_line: ClassVar[bool] = True
 
     @property
     def known(self) -> Learnt:
@@ -249,8 +250,8 @@ class Tag(Task[Sentence, Sentence, Tagger]):
 
     # use
     def read_input(self, source: str) -> Sentence:
-        """A sentence; words and punctuation are parted."""
-        words = tuple(vocabulary.WORDS.findall(source))
+        """A sentence, or that of a file; words and punctuation are parted."""
+        words = tuple(vocabulary.WORDS.findall(text_files.sentence(source)))
         if not words:
             raise DataError("an empty sentence: there is nothing to tag")
         return words

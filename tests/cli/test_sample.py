@@ -64,3 +64,14 @@ def test_a_sentence_longer_than_any_file_name_is_a_sentence(run, tmp_path, capsy
 @pytest.mark.skipif("sample" not in cli.VERBS, reason="the verb is not in the dispatcher yet")
 def test_the_verb_is_there(run, capsys):
     assert cli.main(["sample", run, "--length", "3", "--device", "cpu"]) == 0
+
+
+def test_a_prompt_that_is_refused_is_not_written(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("abc " * 60)
+    task = Language(str(tmp_path / "a.txt"), width=4, depth=1, window=8, unseen="refuse").adapt()
+    recipe = replace(task.recipe(), epochs=1, batch_size=4, workers=0)
+    fit(task, recipe, Run.begin(tmp_path / "run", task, recipe, CPU), CPU)
+    assert cli.main(["sample", str(tmp_path / "run"), "--prompt", "ab Ω", "--device", "cpu"]) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("legato: 'Ω' (U+03A9) is not in the training text")

@@ -80,3 +80,23 @@ def test_the_real_treebank_has_its_published_counts(real_data):
     words = [sum(len(words) for words, _ in found.splits[s]) for s in ("train", "valid", "test")]
     assert words == [204_577, 25_147, 25_094]
     assert len(found.names) == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "format"),
+    [
+        ("a.jsonl", '{"words": ["a", "dog"], "tags": ["D", "N"]}\n' * 20, "JSONL"),
+        ("train.txt", "-DOCSTART- -X- O O\n\n" + "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n" * 20, "CoNLL columns"),
+        ("a.txt", "a D\ndog N\n\nthe D\ncat N\n" * 9, "CoNLL columns"),
+        ("a.jsonl", '{"text": "a dog", "label": "N"}\n' * 20, ""),
+        ("a.jsonl", "no JSON\n" * 20, ""),
+        ("a.txt", "Shall I compare thee to\na summer's day?\n\nThou art more lovely and\nmore temperate:\n", ""),
+        ("a.txt", "hello there\nhello you\n" * 9, ""),
+        ("a.txt", "", ""),
+    ],
+)
+def test_a_set_is_known_by_what_it_holds(tmp_path, name, text, format):
+    (tmp_path / name).write_text(text)
+    assert [conllu.recognises(path) for path in (tmp_path / name, tmp_path)] == [bool(format)] * 2
+    if format:
+        assert conllu.read(tmp_path).format == format

@@ -133,3 +133,11 @@ def test_the_real_sets_have_their_published_counts(real_data):
     assert (len(found.splits["train"]) + len(found.splits["valid"]), len(found.splits["test"])) == (5_452, 500)
     assert found.names == ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
     assert len(sentences.read(real_data / "trec_questions", fine=True).names) == 50
+
+
+def test_trec_is_read_under_the_names_it_was_published_with(tmp_path):
+    (tmp_path / "train_5500.label").write_text("HUM:ind Who is it ?\nLOC:city Where is it ?\n" * 10)
+    (tmp_path / "TREC_10.label").write_text("HUM:ind Who was it ?\n")
+    found = sentences.read(tmp_path)
+    assert found.format == "TREC"
+    assert found.splits["test"] == [("Who was it ?", 0)]

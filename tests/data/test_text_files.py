@@ -73,3 +73,30 @@ def test_line_ends_are_made_uniform_and_marks_left_out(tmp_path):
 def test_the_real_texts_are_as_long_as_their_readme_says(real_data, folder, characters):
     found = text_files.read(real_data / "text" / folder)
     assert len(found.splits["train"] + found.splits["valid"]) == characters
+
+
+def test_a_sentence_is_said_or_stands_in_a_file(tmp_path):
+    (tmp_path / "one.txt").write_text("a dog\n\n")
+    (tmp_path / "two.txt").write_text("a dog\na cat\n")
+    assert text_files.sentence("Dr. No is a film.") == "Dr. No is a film."
+    assert text_files.sentence("a dog " * 900) == "a dog " * 900
+    assert text_files.sentence(str(tmp_path / "one.txt")) == "a dog"
+    with pytest.raises(DataError, match=r"two.txt: 2 lines"):
+        text_files.sentence(str(tmp_path / "two.txt"))
+    with pytest.raises(DataError, match=r"three.txt: not found"):
+        text_files.sentence("three.txt")
+
+
+def test_splits_are_named_in_their_order(tmp_path):
+    for name in ("test", "train", "valid"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    assert text_files.read(tmp_path).policy == "as in train.txt, valid.txt, test.txt"
+
+
+def test_a_folder_of_nothing_but_texts(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.txt", "sub/b.txt", ".hidden"):
+        (tmp_path / name).write_text("a")
+    assert text_files.only_text(tmp_path)
+    (tmp_path / "sub/b.png").write_text("a")
+    assert not text_files.only_text(tmp_path)

@@ -87,3 +87,21 @@ def test_a_table_is_read_again_by_what_it_was_found_to_be(tmp_path):
             ("a dog", "ein Hund"),
             ("the cat", "die Katze"),
         }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "known"),
+    [
+        ("a.tsv", "en\tde\na dog\tein Hund\n", True),
+        ("a.tsv", "text\tlabel\na dog\tanimal\n", False),
+        ("a.tsv", "a dog\tein Hund\n", False),
+        ("a.jsonl", '{"en": "a dog", "de": "ein Hund"}\n', True),
+        ("a.jsonl", '{"source": "a dog", "target": "ein Hund"}\n', True),
+        ("a.jsonl", '{"text": "a dog", "label": "animal"}\n', False),
+        ("a.jsonl", "[1, 2]\n", False),
+        ("a.jsonl", "no JSON\n", False),
+    ],
+)
+def test_a_table_is_of_pairs_where_it_names_two_languages(tmp_path, name, text, known):
+    (tmp_path / name).write_text(text)
+    assert [text_pairs.recognises(path) for path in (tmp_path / name, tmp_path)] == [known] * 2

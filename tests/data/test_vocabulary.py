@@ -82,7 +82,7 @@ def test_pieces_are_the_same_after_json(cut):
 
 
 def test_too_few_pieces_for_the_letters_are_one_line():
-    with pytest.raises(DataError, match=r"^5 pieces cannot .* larger --vocabulary") as error:
+    with pytest.raises(DataError, match=r"^5 pieces cannot .* --vocabulary \d+ or more") as error:
         vocabulary.pieces(["the quick brown fox"] * 10, 5)
     assert "\n" not in str(error.value)
 
@@ -92,3 +92,10 @@ def test_sequences_side_by_side_are_padded_at_their_end():
     assert ids.T.tolist() == [[5, 6, 7], [8, -1, -1], [-1, -1, -1]]
     assert lengths.tolist() == [3, 1, 0]
     assert side_by_side([torch.tensor([1])], least=4).ids.shape == (4, 1)
+
+
+def test_too_few_pieces_say_how_many_there_must_be():
+    with pytest.raises(DataError, match=r"^3 pieces .*; try --vocabulary (\d+) or more$") as told:
+        vocabulary.pieces(["a dog", "the cat"] * 20, 3)
+    least = int(str(told.value).split()[-3])
+    assert len(vocabulary.pieces(["a dog", "the cat"] * 20, least)) == least

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from legato.errors import Notice, UsageError
 from legato.kernels import build, gemm
 from legato.recurrent import compiled, fast
 from legato.recurrent.cells import CELLS, LSTM, Cell
@@ -101,6 +102,7 @@ def test_without_a_compiler_the_same_graph_runs_through_torch(name, no_compiler)
         found = everything(fast.scan, cell, xs, state, mask=mask)
     assert len(told) == 1
     assert "\n" not in str(told[0].message)
+    assert told[0].category is Notice, "one line on the command line, without legato's source"
     assert error(found, everything(scan, cell, xs, state, mask=mask)) < 1e-12
     everything(fast.scan, cell, xs, state)  # told once
 
@@ -192,6 +194,35 @@ def test_what_cannot_be_traced_runs_slowly_and_names_the_line():
     with pytest.warns(UserWarning, match=r"Softmaxed, line \d+, `return \(torch.softmax.*softmax\(\) mixes .* write"):
         hs, _ = fast.scan(cell, xs, state)
     assert torch.equal(hs, scan(cell, xs, state)[0])
+
+
+class Bare(Softmaxed):
+    def forward(self, x, state):
+        return torch.tanh(self.h(state[0], x))
+
+
+class Twofold(Softmaxed):
+    def forward(self, x, state):
+        return torch.tanh(self.h(state[0], x)), state[0]
+
+
+class Mistaken(Softmaxed):
+    def forward(self, x, state):
+        return (self.q(state[0]),)
+
+
+def test_a_mistake_in_a_cell_is_told_with_file_and_line():
+    with pytest.raises(UsageError, match=r"test_fast\.py:\d+, `return \(self\.q\(state.*: AttributeError: .*'q'"):
+        fast.scan(Mistaken(3, 5), torch.randn(4, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(Bare, r"Bare: forward gives no tuple.*return \(h,\)"), (Twofold, r"Twofold gives 2 .*`memories`")],
+)
+def test_a_cell_that_nothing_can_carry_on_is_refused(kind, told):
+    with pytest.raises(UsageError, match=told):
+        fast.scan(kind(3, 5), torch.randn(4, 2, 3))
 
 
 def test_a_second_derivative_is_refused():

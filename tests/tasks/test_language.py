@@ -129,6 +129,7 @@ def test_a_stream_is_drawn_from_what_outputs_says(file):
     with torch.no_grad():
         for _ in range(5):
             p, _ = task.outputs(net, task.encode_inputs([Text(written)]), None)
+            p[..., task.known.vocabulary.unknown] = 0  # never written
             one = torch.multinomial(probabilities(p[-1].log(), how), 1, generator=rng)
             written += task.known.names[int(one)]
     assert written == "the" + text
@@ -253,3 +254,27 @@ def test_a_training_keeps_what_it_wrote_from_the_first_weights_to_the_last(file,
     run.keep_specimen(run.position(), kept[-1]["text"])  # made again after it
     assert run.specimens() == kept
     assert escape(kept[0]["text"]) in write(run, net, {}).read_text()
+
+
+@pytest.mark.parametrize("choices", [{}, {"top_k": 3}])
+def test_what_is_unknown_is_never_written(file, choices):
+    task = small(file)
+    net = task.build()
+    unknown = task.known.vocabulary.unknown
+    torch.nn.init.zeros_(net.out.weight)
+    with torch.no_grad():
+        net.out.bias.zero_()[unknown] = 20.0  # likelier than all others together
+    written = "".join(task.stream(net, [Text("the")], Sampling(length=50, **choices)))
+    assert len(written) == 50
+    assert "�" not in written
+    assert net.out.bias[unknown] == 20, "the network itself is left as it is"
+
+
+def test_a_window_of_nothing_is_refused(file):
+    with pytest.raises(UsageError, match="--window 0: must be at least 1"):
+        small(file, window=0)
+
+
+def test_a_file_that_is_not_there_is_no_text(file):
+    with pytest.raises(DataError, match=r"nosuch\.txt: not found"):
+        small(file).read_input("nosuch.txt")
