@@ -9,11 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from legato import extension
 from legato.cli import VERBS, main
+from legato.networks.registry import NETWORKS
+from legato.recurrent.cells import CELLS
+from legato.task import TASKS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.M | re.S)
+
+
+@pytest.fixture
+def as_if_alone(monkeypatch):
+    """What a page gives by --with, or registers, is gone after it: other tests run in the same process."""
+    monkeypatch.setattr(extension, "GIVEN", {})
+    kept = [(registry, dict(registry)) for registry in (CELLS, NETWORKS, TASKS)]
+    yield
+    for registry, before in kept:
+        registry.clear()
+        registry.update(before)
 
 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
@@ -25,7 +40,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_the_pages_blocks_run(page, tmp_path, monkeypatch, capsys):
+def test_the_pages_blocks_run(page, tmp_path, monkeypatch, capsys, as_if_alone):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     for found, mark, text in FENCE.findall(page.read_text()):
