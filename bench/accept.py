@@ -134,7 +134,7 @@ ROWS = [
     Row(
         "captions",
         "Flickr8k, 700 pictures: show, attend and tell",
-        f"caption {{data}}/flickr8k_small {START} --epochs 5",
+        f"caption {{data}}/flickr8k_small {START}",
         15,
         "bleu",
     ),
