@@ -138,7 +138,7 @@ ROWS = [
         15,
         "bleu",
     ),
-    Row("lsp", "Leeds Sports Pose, DeepPose", f"pose {{data}}/lsp {START} --epochs 40", 37, "pck@0.2"),
+    Row("lsp", "Leeds Sports Pose, heat maps", f"pose {{data}}/lsp {START} --epochs 30", 33, "pck@0.2"),
     *(
         Row(f"depth-{n}", f"degradation: training loss of {n}", f"{DEPTH} {n}", minutes, "train/class", split="metrics")
         for n, minutes in (("plain20", 2), ("plain56", 5), ("resnet20", 2), ("resnet56", 5))

@@ -3,10 +3,6 @@
 Points are x and y as shares of the picture's sides, 0 to 1. The first stage sees the whole picture (section 3.1); each
 further one cuts a window around every joint as it stands and regresses how far the truth lies from there (section 3.2,
 figure 2).
-
-`Regression` ends in a dense layer of 2k numbers, as published with AlexNet. `Integral` needs far fewer examples: every
-joint has a map of scores, and its place is the mean of all places under their softmax (Sun et al. 2018,
-arXiv:1711.08229, equation 2), which is still a regression, without a dense layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +15,11 @@ from torch.nn import functional as F
 from legato.layers.conv import ConvRelu
 from legato.layers.normalize import Normalize
 from legato.layers.stages import stages
-from legato.networks.fcn import FCN, Place
 
 Points = Float[Tensor, "b k 2"]
 WINDOW = 0.3  # side of the windows that stages look at, of the picture's
 SIDE = 32  # the same in pixels, as the stage sees it
+LEAST_ERROR = 0.03  # of the picture's side: standard deviation of the errors that refinements are trained on
 
 
 class DeepPose(nn.Module):
@@ -33,7 +29,10 @@ class DeepPose(nn.Module):
         super().__init__()
         self.first, self.refinements = first, nn.ModuleList(refinements)
 
-    def forward(
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Points:
+        return self.course(x)[-1]
+
+    def course(
         self, x: Float[Tensor, "b c h w"], start: Callable[[Points], Points] | None = None
     ) -> Float[Tensor, "s b k 2"]:
         """The joints after each stage; the last is the answer.
@@ -47,6 +46,22 @@ class DeepPose(nn.Module):
             found.append(begin + WINDOW * refine(x, begin))
         return torch.stack(found)
 
+    def losses(self, x: Float[Tensor, "b c h w"], truth: Points) -> dict[str, Tensor]:
+        """The distance along x and y, in picture sides, after each stage; of joints that are known (not NaN).
+
+        |error| instead of the paper's square: it learns better (Sun et al. 2018, arXiv:1711.08229, table 2).
+        """
+        known = truth.isfinite()
+
+        def start(found: Points) -> Points:
+            """The truth, as far off as the last stage is in this batch (section 3.2)."""
+            error = torch.where(known, found - truth, 0).square().sum(0, keepdim=True)
+            spread = (error / known.sum(0, keepdim=True).clamp(min=1)).sqrt().clamp(min=LEAST_ERROR)
+            return torch.where(known, truth, found) + spread * torch.randn_like(truth)
+
+        far = [torch.where(known, found.float() - truth, 0).abs().sum() for found in self.course(x, start)]
+        return {f"stage{s}": value / known.sum().clamp(min=1) for s, value in enumerate(far, start=1)}
+
 
 class Regression(nn.Module):
     """Any classifier with 2k outputs, read as k points from the picture's middle (section 3.1)."""
@@ -57,26 +72,6 @@ class Regression(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Points:
         return 0.5 + self.classifier(x).unflatten(1, (-1, 2))
-
-
-class Integral(nn.Module):
-    """A map of scores for each joint; its place is the mean of all places, weighed by softmax (equation 2)."""
-
-    def __init__(self, maps: FCN) -> None:
-        super().__init__()
-        self.maps = maps
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Points:
-        scores, place = self.maps.coarse(x).float(), self.maps.finest
-        share = scores.flatten(2).softmax(dim=-1).view_as(scores)
-        across = share.sum(-2) @ centres(place, scores.shape[-1], x.shape[-1]).to(share)
-        down = share.sum(-1) @ centres(place, scores.shape[-2], x.shape[-2]).to(share)
-        return torch.stack([across, down], dim=-1)
-
-
-def centres(place: Place, count: int, side: int) -> Float[Tensor, "{count}"]:
-    """Where the positions of a map look, as shares of the picture's side."""
-    return (place.centre + 0.5 + place.stride * torch.arange(count)) / side
 
 
 class Refinement(nn.Module):

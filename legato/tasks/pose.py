@@ -21,10 +21,12 @@ from legato.layers.normalize import with_normalization
 from legato.layers.stages import stages
 from legato.metrics import pose as measures
 from legato.networks import registry
-from legato.networks.deeppose import DeepPose, Integral, Refinement, Regression
-from legato.networks.fcn import fcn
+from legato.networks.deeppose import DeepPose, Refinement, Regression
+from legato.networks.heatmaps import STRIDES, HeatMaps
+from legato.networks.trunk import trunk
 from legato.picture import overlays
 from legato.recipe import Recipe
+from legato.run import Run
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks import trunks
 from legato.tasks.telling import told
@@ -32,8 +34,7 @@ from legato.tasks.transfer import copy_fitting
 from legato.values import Image, Keypoints, Skeleton
 from legato.values.keypoints import from_json, truth
 
-NETWORKS = ("integral", "deeppose")
-LEAST_ERROR = 0.03  # of the picture's side: standard deviation of the errors that refinements are trained on
+NETWORKS = ("heatmaps", "deeppose")
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,19 @@ class Posed(NamedTuple):
 
 @dataclass(frozen=True)
 class Pose(Task[Image, Keypoints, nn.Sequential]):
-    """The joints of the person in a picture, by regression."""
+    """The joints of the person in a picture."""
 
     data: str = ""
     """Folder with joints.mat and images/, a table of joints, or COCO's key points."""
-    network: str = "integral"
-    """integral: means over maps (Sun et al. 2018); deeppose: a dense layer (Toshev & Szegedy 2014)."""
+    network: str = "heatmaps"
+    """heatmaps: a map for each joint; deeppose: regression by a dense layer, in a cascade (Toshev & Szegedy 2014)."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`."""
-    refinements: int = 1
-    """Stages of the cascade that look again around each joint."""
-    size: int = 128
+    refinements: int = 2
+    """Stages of deeppose's cascade that look again around each joint."""
+    size: int = 160
     """Side of the square the network sees, pixels."""
-    augmentation: str = "flip,rotate30,scale25,shift8"
+    augmentation: str = "flip,rotate40,scale25,shift8"
     """How training pictures vary: flip, rotate, scale, shift; `none` for not at all."""
     start_from: str = ""
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
@@ -108,6 +109,8 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
     def adapt(self) -> "Pose":
         if self.network not in NETWORKS:
             raise UsageError(f"pose has no network {self.network!r}{nearest(self.network, NETWORKS)}")
+        if self.network == "heatmaps" and self.refinements != Pose.refinements:
+            raise UsageError("--refinements belongs to --network deeppose; heatmaps looks once")
         check_variations(self.augmentation)
         found, published = pose_set(self.data, self.fold), trunks.published(self.trunk, self.start_from)
         learnt = Learnt(
@@ -127,7 +130,8 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
 
     def about(self) -> list[str]:
         what = f"{len(self.names)} joints of one person a picture"
-        how = f"by {self.network} on {self.trunk}, {self.refinements} refinements, at {self.size} × {self.size}"
+        refined = f", {self.refinements} refinements" if self.network == "deeppose" else ""
+        how = f"by {self.network} on {self.trunk}{refined}, at {self.size} × {self.size}"
         return told(self, what, f"{how}, variations: {self.augmentation}")
 
     def examples(self, split: Split) -> poses.PosedPictures:
@@ -160,44 +164,34 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
     # learning
     def build(self) -> nn.Sequential:
         known, joints = self.known, len(self.known.names)
-        if self.network == "deeppose":
-            classifier = registry.build(self.trunk, 2 * joints, known.channels, known.size)
-            first: nn.Module = Regression(with_normalization(classifier, known.mean, known.sd))
-        else:
-            trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
-            first = Integral(fcn("fcn8s", trunk, joints, known.channels))
+        if self.network == "heatmaps":
+            seeing = trunk(self.trunk, STRIDES, known.channels, known.mean, known.sd)
+            return stages(network=HeatMaps(seeing, joints))
+        classifier = registry.build(self.trunk, 2 * joints, known.channels, known.size)
+        first = Regression(with_normalization(classifier, known.mean, known.sd))
         return stages(network=DeepPose(first, [Refinement(joints, known.channels) for _ in range(self.refinements)]))
 
     def initialise(self, net: nn.Sequential) -> str:
-        found = trunks.published(self.trunk, self.start_from)
-        if self.network == "deeppose" and found is not None:
-            own = net.get_submodule("network.first.classifier")
-            return f"{self.start_from}: {copy_fitting(own, found.tensors, self.start_from)}"
-        return trunks.initialise(net, "network.first.maps.trunk", self.trunk, self.known.channels, self.start_from)
+        if not self.start_from:
+            return ""
+        if (found := trunks.published(self.trunk, self.start_from)) is None:
+            return f"{self.start_from}: {copy_fitting(net, Run(self.start_from).best(), self.start_from)}"
+        own = "network.trunk.stages" if self.network == "heatmaps" else "network.first.classifier"
+        return f"{self.start_from}: {copy_fitting(net.get_submodule(own), found.tensors, self.start_from)}"
 
     def recipe(self) -> Recipe:
-        return Recipe(epochs=80, batch_size=16, optimizer="adamw", lr=1e-3, weight_decay=1e-4, warmup=0.05)
+        return Recipe(
+            epochs=40, batch_size=16, optimizer="adamw", lr=2e-3, weight_decay=1e-4, warmup=0.05, clip_norm=10
+        )
 
     def loss(self, net: nn.Module, inputs: Posed, targets: Tensor, carry: Any) -> Step:
-        """The distance along x and y, in picture sides, after each stage (Sun et al.: |error| learns better than its
-        square, which DeepPose has)."""
-
-        known = targets.isfinite()
-        count = known.sum().clamp(min=1)
-
-        def start(found: Tensor) -> Tensor:
-            """The truth, as far off as the last stage is in this batch (DeepPose, section 3.2)."""
-            error = torch.where(known, found - targets, 0).square().sum(0, keepdim=True)
-            spread = (error / known.sum(0, keepdim=True).clamp(min=1)).sqrt().clamp(min=LEAST_ERROR)
-            return torch.where(known, targets, found) + spread * torch.randn_like(targets)
-
-        found = net.get_submodule("network")(inputs.pixels, start)
-        far = [torch.where(known, points.float() - targets, 0).abs().sum() / count for points in found]
-        return Step({f"stage{s}": value for s, value in enumerate(far, start=1)}, weight=float(count))
+        """What the network has to say of it, a term for each coordinate that is known."""
+        values = net.get_submodule("network").losses(inputs.pixels, targets)  # type: ignore[operator]
+        return Step(values, weight=float(targets.isfinite().sum().clamp(min=1)))
 
     # measuring
     def outputs(self, net: nn.Module, inputs: Posed, carry: Any) -> tuple[Float[Tensor, "b k 2"], None]:
-        return net(inputs.pixels)[-1].float(), None
+        return net(inputs.pixels).float(), None
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tally:
         return measures.tally(outputs, targets, self.skeleton)

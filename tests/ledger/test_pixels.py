@@ -55,7 +55,7 @@ def test_D4_fourteen_joints_by_regression_and_a_cascade() -> None:
     joints = len(keypoints.LSP.names)
     classifier = registry.build("[conv8-relu-pool]*3-fc", 2 * joints, 3, 32)
     net = DeepPose(Regression(classifier), [Refinement(joints), Refinement(joints)])
-    assert net(torch.rand(2, 3, 32, 32)).shape == (3, 2, 14, 2)
+    assert net.course(torch.rand(2, 3, 32, 32)).shape == (3, 2, 14, 2)
 
 
 def test_D4_pcp_pck_and_pdj() -> None:

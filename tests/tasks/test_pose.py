@@ -10,7 +10,9 @@ from legato.data import scene_files
 from legato.device import Device
 from legato.draws import Draws
 from legato.errors import UsageError
-from legato.networks.deeppose import windows
+from legato.networks.deeppose import DeepPose, windows
+from legato.networks.heatmaps import bell, places, summits
+from legato.networks.trunk import Tap
 from legato.run import Run
 from legato.task import Decoding
 from legato.tasks import pose as p
@@ -26,7 +28,7 @@ TRUNK = "[conv16-relu-pool]*4-conv32-relu-pool-fc"
 def task(tmp_path_factory: pytest.TempPathFactory) -> Pose:
     """Drawn people, who bend in all directions."""
     root = scene_files.write("lsp", tmp_path_factory.mktemp("people") / "a", train=48, valid=0, test=16, size=64)
-    return Pose(data=str(root), trunk=TRUNK, size=64, refinements=1, augmentation="flip,rotate10,shift3").adapt()
+    return Pose(data=str(root), trunk=TRUNK, size=64, augmentation="flip,rotate10,shift3").adapt()
 
 
 def dots() -> tuple[Image, torch.Tensor]:
@@ -63,22 +65,54 @@ def test_answers_are_in_the_pixels_of_each_picture(task: Pose) -> None:
         torch.testing.assert_close(from_json([answer], LSP).points, person.points, atol=0.02, rtol=0)
 
 
-def test_both_networks_and_a_cascade(task: Pose) -> None:
+def test_both_networks_learn_from_what_is_known(task: Pose) -> None:
     inputs, targets = task.batch(task.examples("train"), [0, 1], None)
-    for network, trunk in (("integral", TRUNK), ("deeppose", "[conv8-relu-pool]*3-fc")):
-        chosen = replace(task, network=network, trunk=trunk, refinements=2)
+    targets[0, 3] = torch.nan
+    for network, trunk, terms in (
+        ("heatmaps", TRUNK, {"maps"}),
+        ("deeppose", "[conv8-relu-pool]*3-fc", {"stage1", "stage2", "stage3"}),
+    ):
+        chosen = replace(task, network=network, trunk=trunk)
         net = chosen.build()
         step = chosen.loss(net, inputs, targets, None)
-        assert set(step.values) == {"stage1", "stage2", "stage3"}
+        assert set(step.values) == terms
+        assert step.weight == 2 * 14 * 2 - 2
         sum(step.values.values()).backward()  # type: ignore[union-attr]
-        assert net(inputs.pixels).shape == (3, 2, 14, 2)
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        assert net(inputs.pixels).shape == (2, 14, 2)
+
+
+def cascade(task: Pose) -> DeepPose:
+    net = replace(task, network="deeppose", trunk="[conv8-relu-pool]*3-fc").build().eval().get_submodule("network")
+    assert isinstance(net, DeepPose)
+    return net
 
 
 def test_a_refinement_that_has_learnt_nothing_changes_nothing(task: Pose) -> None:
-    net = task.build().eval()
     inputs, _ = task.batch(task.examples("train"), [0], None)
-    first, second = net(inputs.pixels)
-    torch.testing.assert_close(first, second)
+    first, second, third = cascade(task).course(inputs.pixels)
+    torch.testing.assert_close(first, third)
+    torch.testing.assert_close(second, third)
+
+
+def test_a_bell_stands_on_the_joint_and_is_read_back() -> None:
+    """Where the truth lies between places, the summit of its own bell is it, to a third of a place."""
+    at = places(20, 160, Tap("", 1, 8, 3.5))
+    assert at[0].item() == pytest.approx(7.5 / 160)  # the middle of the first cell is at 4 pixels, 3.5 beside it
+    truth = 0.2 + 0.6 * torch.rand(5, 14, 2, generator=torch.Generator().manual_seed(0))
+    bells = bell(truth, at)
+    torch.testing.assert_close(bells.sum(-1), torch.ones(5, 14))
+    expected = torch.exp(-(((at[:, None] - truth[0, 0, 1]) ** 2 + (at - truth[0, 0, 0]) ** 2) * 20**2) / 2).flatten()
+    torch.testing.assert_close(bells[0, 0], expected / expected.sum())
+    found = summits(bells.log().view(5, 14, 20, 20), at)
+    assert (found - truth).abs().max() < 0.3 / 20  # of three places in a row the tails are missing
+
+
+def test_the_likelier_of_two_places_is_the_answer_not_their_middle() -> None:
+    at = places(20, 160, Tap("", 1, 8, 0.0))
+    scores = torch.full((1, 1, 20, 20), -20.0)
+    scores[0, 0, 3, 4], scores[0, 0, 15, 16] = 2.0, 1.5
+    torch.testing.assert_close(summits(scores, at), torch.tensor([[[4.5 / 20, 3.5 / 20]]]))
 
 
 def test_windows_show_what_lies_around_a_joint() -> None:
@@ -111,6 +145,8 @@ def test_learns_to_find_drawn_people(task: Pose, tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said(task: Pose) -> None:
     with pytest.raises(UsageError, match="did you mean deeppose"):
         replace(task, network="deppose").adapt()
+    with pytest.raises(UsageError, match="heatmaps looks once"):
+        replace(task, refinements=1).adapt()
     with pytest.raises(UsageError, match="joints vary by flip, rotate, scale and shift"):
         replace(task, augmentation="elastic").adapt()
 
