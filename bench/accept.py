@@ -44,7 +44,7 @@ PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 LINEAR = f"--start-from {IMAGENET} --freeze trunk --fit stretch"
 START = f"--start-from {IMAGENET}"
 FCN = f"{START} --epochs 60 --lr 1e-3 --augmentation flip,scale40,light"
-ROADS = f"{START} --epochs 80 --lr 1e-3 --augmentation flip,scale40"
+ROADS = f"{START} --network fpn --epochs 60 --lr 1e-3 --augmentation flip,updown,rotate45,scale40,light"
 CELLS = "--augmentation flip,updown,light"
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
@@ -105,7 +105,7 @@ ROWS = [
         )
         for n in ("fcn8s", "fcn16s", "fcn32s")
     ),
-    Row("roads", "Massachusetts roads, FCN-8s", f"segment {{data}}/massachusetts_roads {ROADS}", 28, "iou/foreground"),
+    Row("roads", "Massachusetts roads, FPN", f"segment {{data}}/massachusetts_roads {ROADS}", 30, "iou/foreground"),
     *(
         Row(f"bccd-{n}", f"BCCD, {what}", f"detect {{data}}/bccd {START} --network {n} {how}", minutes, "AP50")
         for n, what, how, minutes in (

@@ -28,8 +28,8 @@ RECIPES = {
     "cifar": "shift4,flip",  # He et al. 2015, section 4.2
 }
 USUAL = {
-    "flip": 50, "shift": 4, "crop": 100 * 32 / 224, "zoom": 8, "rotate": 15, "scale": 10, "squeeze": 10, "shear": 10,
-    "elastic": 34, "colour": 10, "light": 20, "cutout": 8, "mixup": 0.2,
+    "flip": 50, "updown": 50, "shift": 4, "crop": 100 * 32 / 224, "zoom": 8, "rotate": 15, "scale": 10, "squeeze": 10,
+    "shear": 10, "elastic": 34, "colour": 10, "light": 20, "cutout": 8, "mixup": 0.2,
 }  # fmt: skip
 SIGMA = 4  # of an elastic field, in pixels of 29
 SPLINE_ENERGY = 151 / 315  # ∫B², the variance a cubic B-spline leaves of noise
@@ -41,6 +41,8 @@ class Augmentation:
 
     flip: float = 0
     """Left and right exchanged, in so many of 100 pictures."""
+    updown: float = 0
+    """Top and bottom exchanged, in so many of 100 pictures: for what is seen from above, or through a microscope."""
     shift: float = 0
     """Moved by up to so many whole pixels, black coming in."""
     crop: float = 0
@@ -134,6 +136,9 @@ def gathered(how: Augmentation, images: Batch, draws: Draws, size: int) -> Float
     if how.flip:
         mirrored = (draws.uniform("flip") < how.flip / 100).to(images.device)
         chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
+    if how.updown:
+        mirrored = (draws.uniform("updown") < how.updown / 100).to(images.device)
+        chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-2), chosen)
     return as_floats(chosen)
 
 
@@ -179,8 +184,11 @@ def matrix(how: Augmentation, draws: Draws) -> Float[Tensor, "b 2 2"]:
     k = how.shear / 100 * symmetric(draws, "shear")
     s = 1 + how.scale / 100 * symmetric(draws, "scale")
     q = 1 + how.squeeze / 100 * symmetric(draws, "squeeze")
-    f = torch.where(draws.uniform("flip") < how.flip / 100, -1.0, 1.0)
-    sx, sy = f / (s * q), q / s
+    f, g = (
+        torch.where(draws.uniform(n) < share / 100, -1.0, 1.0)
+        for n, share in (("flip", how.flip), ("updown", how.updown))
+    )
+    sx, sy = f / (s * q), g * q / s
     cos, sin = θ.cos(), θ.sin()
     return torch.stack([cos * sx, (cos * k - sin) * sy, sin * sx, (sin * k + cos) * sy], 1).view(-1, 2, 2)
 

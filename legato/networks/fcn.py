@@ -28,7 +28,7 @@ from legato.layers.convolutional import to_convolutional
 from legato.layers.stages import stages, walk
 from legato.layers.tracing import on_meta, tracing
 
-PUBLISHED = {8: "pool3", 16: "pool4"}  # figure 3, of VGG-16
+PUBLISHED = {4: "pool2", 8: "pool3", 16: "pool4"}  # figure 3, of VGG-16, and one finer
 STRIDES = {"fcn8s": (8, 16, 32), "fcn16s": (16, 32), "fcn32s": (32,)}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,8 +22,9 @@ from legato.layers.stages import stages
 from legato.metrics import segmentation
 from legato.networks import weights
 from legato.networks.deconvnet import deconvnet, deconvnet_small
-from legato.networks.fcn import STRIDES, fcn
+from legato.networks.fcn import fcn
 from legato.networks.fcn_torchvision import fcn_resnet50_torchvision
+from legato.networks.fpn import fpn
 from legato.networks.scene_parsing import multiscale, recurrent
 from legato.picture import overlays
 from legato.recipe import Recipe
@@ -34,7 +35,12 @@ from legato.tasks.tiles import tiled
 from legato.tasks.transfer import copy_fitting
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
+from legato.values.turning import turned
 
+ON_A_TRUNK: dict[str, Callable[[nn.Sequential, int, int], nn.Module]] = {
+    **{name: partial(fcn, name) for name in ("fcn8s", "fcn16s", "fcn32s")},
+    "fpn": fpn,
+}
 WHOLE: dict[str, Callable[[int, int], nn.Module]] = {
     "deconvnet": deconvnet,
     "deconvnet_small": deconvnet_small,
@@ -78,14 +84,14 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     data: str = ""
     """Folder with pictures and masks, or COCO's outlines."""
     network: str = "fcn8s"
-    """fcn8s, fcn16s or fcn32s on --trunk; without: deconvnet, deconvnet_small, multiscale, recurrent, and
+    """fcn8s, fcn16s, fcn32s or fpn on --trunk; without: deconvnet, deconvnet_small, multiscale, recurrent, and
     fcn_resnet50_torchvision for its file."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`; its stages are tapped, its last layer is not used."""
     size: int = 0
     """Side of the square windows cut out for training, pixels. 0: the short side of the pictures, at most 320."""
     augmentation: str = "flip,scale40"
-    """How training windows vary: flip, scale, light; `none` for not at all. Windows are cut out anywhere."""
+    """How training windows, cut out anywhere, vary: flip, updown, rotate, scale, light; `none` for not at all."""
     start_from: str = ""
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     class_weights: bool = False
@@ -110,8 +116,8 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return masks.recognises(Path(data))
 
     def adapt(self) -> "Segment":
-        if self.network not in {**STRIDES, **WHOLE}:
-            raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, [*STRIDES, *WHOLE])}")
+        if self.network not in (networks := {**ON_A_TRUNK, **WHOLE}):
+            raise UsageError(f"segment has no network {self.network!r}{nearest(self.network, networks)}")
         a_run = Path(self.start_from, "run.json").is_file()
         if self.network in WHOLE and self.start_from and not a_run and self.network not in OF_A_FILE:
             raise UsageError(f"--start-from {self.start_from}: {self.network} has no trunk that was published")
@@ -151,11 +157,16 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return masks.in_colours(mask_set(self.data, self.fold), self.known.channels).splits[split]
 
     def augment(self, input: Image, target: LabelMap, draws: Draws) -> tuple[Image, LabelMap]:
-        """Picture and mask in a mirror, larger or smaller, and a window of them, all by the same draws."""
+        """Picture and mask in a mirror, turned, larger or smaller, and a window of them, all by the same draws."""
         how, size = check_variations(self.augmentation), self.known.size
         pixels, (height, width) = input.pixels, input.pixels.shape[1:]
         if float(draws.uniform("flip")) < how.flip / 100:
             pixels, target = pixels.flip(-1), target.flip()
+        if float(draws.uniform("updown")) < how.updown / 100:
+            pixels, target = pixels.flip(-2), target.upside_down()
+        if how.rotate:
+            degrees = how.rotate * (2 * float(draws.uniform("rotate")) - 1)
+            pixels, target = turned(pixels.float(), degrees).round().byte(), target.rotate(degrees)
         factor = (1 + how.scale / 100) ** (2 * float(draws.uniform("scale")) - 1)
         height, width = max(1, round(factor * height)), max(1, round(factor * width))
         top, left = (round(float(u) * (n - size)) for u, n in zip(draws.uniform("window", 2)[0], (height, width)))
@@ -181,7 +192,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
             whole = WHOLE[self.network](len(known.names), known.channels)
             return stages(normalize=Normalize(known.mean, known.sd), network=whole)
         trunk = with_normalization(trunks.trunk(self.trunk, known.channels), known.mean, known.sd)
-        return stages(network=fcn(self.network, trunk, len(known.names), known.channels))
+        return stages(network=ON_A_TRUNK[self.network](trunk, len(known.names), known.channels))
 
     def initialise(self, net: nn.Sequential) -> str:
         if self.network in OF_A_FILE and Path(self.start_from).is_file():
@@ -277,8 +288,9 @@ def mask_set(data: str, fold: str) -> masks.MaskSet:
 def check_variations(augmentation: str) -> variations.Augmentation:
     """Those that can happen to a mask as well. Raises UsageError for others."""
     how = variations.parse("" if augmentation == "none" else augmentation)
-    if how != variations.Augmentation(flip=how.flip, scale=how.scale, light=how.light):
-        raise UsageError(f"--augmentation {augmentation}: masks vary by flip, scale and light, flip,scale40,light")
+    able = replace(how, shift=0, crop=0, zoom=0, squeeze=0, shear=0, elastic=0, colour=0, cutout=0, mixup=0)
+    if how != able:
+        raise UsageError(f"--augmentation {augmentation}: masks vary by flip, updown, rotate, scale and light; no more")
     return how
 
 

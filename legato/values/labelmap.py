@@ -9,6 +9,8 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from legato.values.turning import turned
+
 VOID = (
     255  # a pixel of which nothing is known; it counts neither in training nor in measuring (the border of VOC's masks)
 )
@@ -56,6 +58,15 @@ class LabelMap:
         h, w = self.labels.shape
         over = (-left, left + width - w, -top, top + height - h)
         return replace(self, labels=F.pad(self.labels, over, value=VOID))  # negative padding cuts
+
+    def rotate(self, degrees: float) -> "LabelMap":
+        """Turned counter-clockwise about the middle, in its frame; of what comes in nothing is known."""
+        told = turned(self.labels[None].float() - VOID, degrees, "nearest")[0] + VOID
+        return replace(self, labels=told.round().byte())
+
+    def upside_down(self) -> "LabelMap":
+        """Top becomes bottom."""
+        return replace(self, labels=self.labels.flip(-2))
 
     # JSON
     def to_json(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from legato.errors import DataError
 from legato.values.boxes import Boxes, truth
+from legato.values.turning import turned
 
 Polygon = Sequence[float]  # x1 y1 x2 y2 x3 y3 …, pixels, as in COCO's files
 Bitmap = Bool[Tensor, "h w"]
@@ -62,6 +63,13 @@ class Masks:
         bitmaps = F.pad(self.bitmaps, over, value=False)  # negative padding cuts
         offset = self.boxes.xyxy.new_tensor([left, top, left, top])
         moved = self.boxes.moved(self.boxes.xyxy - offset).clip(width, height)
+        return Masks(bitmaps, moved)[bitmaps.flatten(1).any(dim=1)]
+
+    def rotate(self, degrees: float) -> "Masks":
+        """Turned counter-clockwise about the picture's middle; instances that leave the picture are gone."""
+        height, width = self.bitmaps.shape[-2:]
+        bitmaps = turned(self.bitmaps.float(), degrees, "nearest") > 0.5
+        moved = self.boxes.rotate(degrees, width, height).clip(width, height)
         return Masks(bitmaps, moved)[bitmaps.flatten(1).any(dim=1)]
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -91,6 +91,16 @@ def test_shift_and_flip_take_whole_pixels_of_the_padded_picture():
     assert len(seen) == 50, "all places, mirrored or not"
 
 
+@pytest.mark.parametrize("spec", ["updown", "updown,rotate0.001"])
+def test_top_and_bottom_change_places_in_half_of_the_pictures(spec: str):
+    images = torch.rand(200, 1, 6, 6)
+    found = parse(spec).apply(images, draws(200), 6)
+    turned = (found - images.flip(-2)).abs().amax((1, 2, 3)) < 1e-3
+    same = (found - images).abs().amax((1, 2, 3)) < 1e-3
+    assert (turned ^ same).all()
+    assert 70 < turned.sum() < 130
+
+
 @pytest.mark.parametrize("spec", ["flip,shift3", "crop,flip", "crop,shift2"])
 def test_sampling_whole_pixels_gives_those_pixels(spec):
     how = parse(spec)

@@ -70,6 +70,22 @@ def test_picture_and_mask_vary_alike(task: Segment) -> None:
     assert torch.equal(again.pixels, varied.pixels)
 
 
+def test_turned_upside_down_the_mask_still_fits(task: Segment) -> None:
+    """A disc off the middle: wherever it comes to lie, the mask lies on it; at the corners nothing is known."""
+    wild = replace(task, augmentation="updown,rotate180,scale20")
+    y, x = np.mgrid[:64, :64]
+    disc = torch.from_numpy(((y - 20) ** 2 + (x - 40) ** 2 < 100).astype(np.uint8))
+    image, labels = Image((disc * 200 + 55).expand(3, -1, -1)), LabelMap(disc, task.known.names)
+    middles = []
+    for i in range(20):
+        varied, mask = wild.augment(image, labels, Draws((0, "augment", 0), [i]))
+        sure = mask.labels != VOID
+        assert not sure.all() or (varied.pixels > 0).all()
+        assert ((varied.pixels[0][sure] > 155) == (mask.labels[sure] == 1)).float().mean() > 0.98
+        middles.append((mask.labels == 1).nonzero().float().mean(0))
+    assert torch.stack(middles).std(0).min() > 5  # it comes to lie on all sides
+
+
 def test_pictures_of_several_sizes_are_judged_as_if_alone(task: Segment) -> None:
     torch.manual_seed(0)
     net = task.build().eval()
@@ -158,7 +174,7 @@ def test_networks_without_a_trunk(task: Segment, network: str) -> None:
 def test_what_cannot_be_done_is_said(data: Path, task: Segment) -> None:
     with pytest.raises(UsageError, match="did you mean fcn8s"):
         Segment(data=str(data), network="fcn8", trunk=TRUNK).adapt()
-    with pytest.raises(UsageError, match="masks vary by flip, scale and light"):
-        Segment(data=str(data), trunk=TRUNK, augmentation="rotate").adapt()
+    with pytest.raises(UsageError, match="masks vary by flip, updown, rotate, scale and light"):
+        Segment(data=str(data), trunk=TRUNK, augmentation="shear").adapt()
     with pytest.raises(UsageError, match="did you mean foreground"):
         task.evidence(torch.rand(1, 2, 4, 4), "foregrund")

@@ -71,6 +71,22 @@ def test_instances_move_with_their_picture() -> None:
     assert json.loads(json.dumps(masks.to_json()))[1]["segmentation"]["size"] == [20, 30]
 
 
+def test_boxes_hold_what_was_turned() -> None:
+    ids = torch.zeros(40, 40, dtype=torch.int64)
+    ids[5:12, 8:20], ids[0:2, 0:2] = 1, 2
+    masks = m.from_ids(ids, 0, ("cell",))
+    quarter = masks.rotate(90)
+    assert torch.equal(quarter.bitmaps, masks.bitmaps.rot90(1, (1, 2)))
+    assert quarter.boxes.xyxy.tolist() == [[5, 20, 12, 32], [0, 38, 2, 40]]
+    for degrees in (20, 45, 70):
+        turned = masks.rotate(degrees)
+        assert len(turned) == 1  # the one in the corner has left the picture
+        x1, y1, x2, y2 = m.around(turned.bitmaps[0])
+        a, b, c, d = turned.boxes.xyxy[0].tolist()
+        assert max(a - x1, b - y1, x2 - c, y2 - d) <= 1
+        assert turned.bitmaps.sum().item() == pytest.approx(7 * 12, rel=0.1)
+
+
 def test_errors_say_what() -> None:
     with pytest.raises(DataError, match="do not fill"):
         m.from_runs([3, 4], 2, 2)
