@@ -126,7 +126,7 @@ ROWS = [
     Row(
         "localize",
         "2,000 drawn scenes with one object each: class and box",
-        f"localize {{made}} {START} --epochs 30",
+        f"localize {{made}} {START} --epochs 15",
         25,
         "mean_iou",
         made="--make scenes {made} --task localize --count 2000 --size 128",

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from legato.layers.regions import anchors, clip, decode, nms, roi_align, shapes
+from legato.layers.regions import anchors, clip, decode, nms, roi_align_levels, shapes
 from legato.layers.regions.objects import MOST, Canvas, Detections, Truth, none_outlined
 from legato.networks import faster_rcnn
 from legato.networks.body_torchvision import CHANNELS, FixedNorm, NamedBody
@@ -141,13 +141,10 @@ def crop(maps: Sequence[Tensor], regions: Sequence[Boxes], bins: int) -> Float[T
     picture = torch.arange(len(regions), device=every.device).repeat_interleave(torch.tensor([len(r) for r in regions]))
     area = (every[:, 2:] - every[:, :2]).prod(dim=1)
     level = (4 + torch.log2(area.sqrt() / 224) + 1e-6).floor().clamp(2, 5).long() - 2  # equation 1
-    cut = maps[0].new_zeros(len(every), WIDTH, bins, bins)
-    for i, x in enumerate(maps[:4]):
-        here, stride = (level == i).nonzero().squeeze(1), 4 * 2**i
-        low = every[here, :2] + stride / 2
-        boxes = torch.cat([low, low + (every[here, 2:] - every[here, :2]).clamp(min=stride)], dim=1)
-        cut = cut.index_copy(0, here, roi_align(x, boxes, picture[here], bins, stride).to(cut.dtype))
-    return cut
+    stride = (4 * 2**level)[:, None].to(every.dtype)
+    low = every[:, :2] + stride / 2
+    boxes = torch.cat([low, low + (every[:, 2:] - every[:, :2]).maximum(stride)], dim=1)
+    return roi_align_levels(maps[:4], boxes, picture, level, bins, (4, 8, 16, 32))
 
 
 def use(sizes: Int64[Tensor, "b 2"]) -> Choose:

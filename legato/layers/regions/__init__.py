@@ -7,9 +7,9 @@ from legato.layers.regions.anchors import anchors, fitted_shapes, shapes
 from legato.layers.regions.boxes import area, clip, decode, encode, intersection, iou
 from legato.layers.regions.nms import nms
 from legato.layers.regions.pyramid import EvenScale, FeaturePyramid, crop_levels, level_of
-from legato.layers.regions.roi import roi_align, roi_pool
+from legato.layers.regions.roi import roi_align, roi_align_levels, roi_pool
 
 __all__ = [
     "anchors", "shapes", "fitted_shapes", "area", "clip", "decode", "encode", "intersection", "iou", "nms",
-    "roi_align", "roi_pool", "EvenScale", "FeaturePyramid", "level_of", "crop_levels",
+    "roi_align", "roi_align_levels", "roi_pool", "EvenScale", "FeaturePyramid", "level_of", "crop_levels",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from legato.layers.regions.boxes import area
-from legato.layers.regions.roi import roi_align
+from legato.layers.regions.roi import roi_align_levels
 
 
 class EvenScale(nn.Module):
@@ -70,12 +70,6 @@ def crop_levels(
     every = torch.cat(list(boxes))
     counts = torch.tensor([len(b) for b in boxes], device=every.device)
     picture = torch.arange(len(boxes), device=every.device).repeat_interleave(counts)
-    if len(maps) == 1:
-        return roi_align(maps[0], every - offsets[0], picture, size, strides[0])
-    level = level_of(every, strides)
-    pooled = maps[0].new_zeros(len(every), maps[0].shape[1], size, size)
-    for i, (x, stride, offset) in enumerate(zip(maps, strides, offsets)):
-        here = (level == i).nonzero().squeeze(1)
-        cut = roi_align(x, every[here] - offset, picture[here], size, stride)
-        pooled = pooled.index_copy(0, here, cut.to(pooled.dtype))
-    return pooled
+    level = level_of(every, strides) if len(maps) > 1 else torch.zeros_like(picture)
+    shift = every.new_tensor(offsets)[level, None]
+    return roi_align_levels(maps, every - shift, picture, level, size, strides)

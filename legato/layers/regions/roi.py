@@ -1,5 +1,7 @@
 """Regions of interest: a piece of a map, of any size, brought to a fixed size."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -19,32 +21,55 @@ def roi_align(
     He et al. 2017, "Mask R-CNN" (arXiv:1703.06870), section 3, with the half pixel of later releases ("aligned"):
     position (i, j) of a map holds what stands at pixel ((j + ½) stride, (i + ½) stride). Points up to one position
     beyond the map read its edge, further ones 0. `boxes` in pixels of the picture; `picture` says which of the batch.
-    A bin is a weighted bag of positions: what is summed here is what autograd distributes there.
     """
-    b, c, h, w = maps.shape
-    rows, row_weights = readings(boxes[:, 1], boxes[:, 3], size, stride, samples, h)
-    columns, column_weights = readings(boxes[:, 0], boxes[:, 2], size, stride, samples, w)
-    rows = picture[:, None, None] * h + rows
-    position = rows[:, :, None, :, None] * w + columns[:, None, :, None, :]  # (r, size, size, 2 samples, 2 samples)
+    return roi_align_levels([maps], boxes, picture, torch.zeros_like(picture), size, [stride], samples)
+
+
+def roi_align_levels(
+    maps: Sequence[Float[Tensor, "b c _h _w"]],
+    boxes: Float[Tensor, "r 4"],
+    picture: Int64[Tensor, "r"],
+    level: Int64[Tensor, "r"],
+    size: int,
+    strides: Sequence[float],
+    samples: int = 2,
+) -> Float[Tensor, "r c {size} {size}"]:
+    """The same where each box is cut from one of several maps: maps[level].
+
+    All maps are one table of positions and each bin a weighted bag of some, so that nothing is sorted by level and put
+    together again; what is summed here is what autograd distributes there.
+    """
+    b, c = maps[0].shape[:2]
+    sizes = torch.tensor([x.shape[2:] for x in maps], device=boxes.device)
+    table = torch.cat([x.permute(0, 2, 3, 1).reshape(-1, c) for x in maps])
+    begins = F.pad((b * sizes.prod(dim=1)).cumsum(0), (1, 0))[level]
+    heights, widths = sizes[level].unbind(1)
+    stride = boxes.new_tensor(strides)[level]
+    x1, y1, x2, y2 = (boxes / stride[:, None]).unbind(1)
+    row, row_weights = readings(y1, y2, size, samples, heights)
+    column, column_weights = readings(x1, x2, size, samples, widths)
+    row = (row + (picture * heights)[:, None, None]) * widths[:, None, None] + begins[:, None, None]
+    position = row[:, :, None, :, None] + column[:, None, :, None, :]  # (r, size, size, 2 samples, 2 samples)
     weight = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
     bags = (len(boxes) * size * size, (2 * samples) ** 2)
-    table = maps.permute(0, 2, 3, 1).reshape(b * h * w, c)
     weights = weight.reshape(bags).to(table.dtype)
     pooled = F.embedding_bag(position.reshape(bags), table, per_sample_weights=weights, mode="sum")
     return pooled.view(len(boxes), size, size, c).permute(0, 3, 1, 2)
 
 
 def readings(
-    low: Float[Tensor, "r"], high: Float[Tensor, "r"], size: int, stride: float, samples: int, length: int
+    low: Float[Tensor, "r"], high: Float[Tensor, "r"], size: int, samples: int, length: Int64[Tensor, "r"]
 ) -> tuple[Int64[Tensor, "r {size} 2*{samples}"], Float[Tensor, "r {size} 2*{samples}"]]:
-    """Along one axis of `length` positions: which ones each bin reads, and how much each counts."""
+    """Along one axis of `length` positions, from `low` to `high` in positions: which ones each bin reads, and how much
+    each counts."""
     share = (torch.arange(size * samples, device=low.device) + 0.5) / (size * samples)
-    at = (low[:, None] + (high - low)[:, None] * share) / stride - 0.5
-    counts = ((at >= -1) & (at <= length)).to(at.dtype) / samples
-    at = at.clamp(0, length - 1)
-    first = at.floor().clamp(max=max(0, length - 2))
+    last = length[:, None] - 1
+    at = low[:, None] + (high - low)[:, None] * share - 0.5
+    counts = ((at >= -1) & (at <= last + 1)).to(at.dtype) / samples
+    at = at.clamp(min=0).minimum(last)
+    first = at.floor().minimum((last - 1).clamp(min=0))
     beyond = at - first
-    index = torch.stack([first, (first + 1).clamp(max=length - 1)], dim=-1).long()
+    index = torch.stack([first, (first + 1).minimum(last)], dim=-1).long()
     weight = torch.stack([(1 - beyond) * counts, beyond * counts], dim=-1)
     return index.view(len(low), size, 2 * samples), weight.view(len(low), size, 2 * samples)
 
