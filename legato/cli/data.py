@@ -26,7 +26,7 @@ class Data:
     make: str = ""
     """`scenes`: write a data set of pictures drawn by legato, with exact truth."""
     task: str = "detect"
-    """What the scenes are for: classify, segment, localize, pose, detect, instances."""
+    """What the scenes are for: classify, segment, localize, pose, detect, instances, motions (read by none)."""
     count: int = 200
     """How many scenes, over all splits."""
     seed: int = 0
@@ -41,6 +41,11 @@ def main(args: list[str]) -> None:
     options = arguments.parse(Data, args, "data")
     if options.make:
         make(options)
+        if options.task == "motions":  # no task reads them, so that there is no card of them
+            show.as_json({"motions": options.count}) if options.json else print(
+                f"{options.data}: {options.count} motions"
+            )
+            return
     where = survey_where.recognises(options.data)
     if not where and survey_text.recognises(options.data):
         text(options)

@@ -124,6 +124,18 @@ def lsp(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
     scipy.io.savemat(root / "joints.mat", {"joints": np.stack(joints, axis=2).astype(np.float32)})
 
 
+def frames(root: Path, counts: Counts, seed: int, size: int, most: int) -> None:
+    """<split>/<motion>/<number>/<frame>.png, as sets of activities have them; boxes.csv says where the shape is."""
+    append(root / "boxes.csv", "frame,motion,x1,y1,x2,y2\n")
+    for split, number in numbered(counts):
+        pictures, boxes = scenes.motion(seed, number, size)
+        name = scenes.MOTIONS[int(boxes.labels[0])]
+        for k, (picture, box) in enumerate(zip(pictures, boxes.xyxy.tolist())):
+            file = root / split / name / f"{number:05}" / f"{k:02}.png"
+            save(picture, file)
+            append(root / "boxes.csv", f"{file.relative_to(root)},{name},{','.join(f'{v:g}' for v in box)}\n")
+
+
 FORMATS: dict[str, Callable[[Path, Counts, int, int, int], None]] = {
     "image_folder": image_folder,
     "voc": voc,
@@ -132,6 +144,7 @@ FORMATS: dict[str, Callable[[Path, Counts, int, int, int], None]] = {
     "yolo_txt": yolo_txt,
     "pairs": pairs,
     "lsp": lsp,
+    "frames": frames,
 }
 OF_TASK: dict[str, tuple[str, ...]] = {  # the forms a task's scenes may be written in, the usual one first
     "classify": ("image_folder",),
@@ -140,6 +153,7 @@ OF_TASK: dict[str, tuple[str, ...]] = {  # the forms a task's scenes may be writ
     "pose": ("lsp",),
     "detect": ("coco", "voc", "yolo_txt"),
     "instances": ("coco",),
+    "motions": ("frames",),
 }
 LEAST, SMALLEST = 40, 48  # so that each split has every class, and no shape is too small to be seen
 MANY = {"localize": 1}  # shapes on a picture, where not up to five
@@ -175,7 +189,8 @@ def write(
 ) -> Path:
     """A set of drawn pictures, each `size` × `size` pixels with at most `most` shapes, below an empty or new folder.
 
-    image_folder: to classify; voc, coco, yolo_txt: to detect; voc_masks, and pairs (roads): to segment; lsp: poses.
+    image_folder: to classify; voc, coco, yolo_txt: to detect; voc_masks, and pairs (roads): to segment; lsp: poses;
+    frames: short motions.
     Raises UsageError for another format, or a folder that holds something.
     """
     if format not in FORMATS:

@@ -24,6 +24,7 @@ from legato.values.masks import around, from_polygons
 Points = list[tuple[float, float]]  # x, y in pixels
 Colour = tuple[float, float, float]  # red, green, blue in [0, 1]
 
+MOTIONS = ("left", "right", "up", "down", "larger", "smaller", "clockwise", "anticlockwise")
 SHAPES = ("disc", "square", "triangle", "star")
 CORNERS = {"disc": 48, "square": 4, "triangle": 3, "star": 10}
 GROUND = ("ground", "road")
@@ -113,6 +114,36 @@ def roads(seed: int, number: int, size: int = 96, most: int = 4) -> tuple[Image,
         canvas, inside = laid(canvas, pieces, (0.55, 0.55, 0.57))
         is_road |= inside
     return finished(canvas, draws, f"roads {number}"), LabelMap(is_road.byte(), GROUND)
+
+
+def motion(seed: int, number: int, size: int = 64, frames: int = 12) -> tuple[list[Image], Boxes]:
+    """A shape that moves before a ground that stands still: frames, and the shape's box in each, all of one class, the
+    motion's. Motions go round, so that they are equally frequent; a still picture does not tell them apart."""
+    draws = Draws(("motion", seed), [number])
+    kind = number % len(MOTIONS)
+    x, y, phase, extent, pace = draws.uniform("place", 5)[0].tolist()
+    shape = ("square", "triangle", "star")[int(draws.integers("shape", 3))]  # a turn of a disc cannot be seen
+    colour, still = vivid(draws, "colour"), ground(draws, size)
+    radius, speed = size * (0.12 + 0.08 * extent), size * (0.015 + 0.015 * pace)
+    pictures, boxes = [], []
+    for k in range(frames):
+        t = k - (frames - 1) / 2
+        dx, dy, grown, turned = moved(MOTIONS[kind], t, speed)
+        far = size / 2 - 0.2 * size - speed * frames / 2  # so that it stays on the picture
+        middle = (size / 2 + far * (2 * x - 1) + dx, size / 2 + far * (2 * y - 1) + dy)
+        outline = polygon(shape, middle, radius * grown, 2 * pi * phase + turned)
+        canvas, inside = laid(still, [outline], colour)
+        pictures.append(finished(canvas, Draws(("motion", seed, k), [number]), f"motion {number}, frame {k}"))
+        boxes.append(around(inside))
+    return pictures, of_boxes.truth(boxes, [kind] * frames, MOTIONS)
+
+
+def moved(motion: str, t: float, speed: float) -> tuple[float, float, float, float]:
+    """How far right and down, how much larger, and by what angle clockwise something is at time t, in frames."""
+    along = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.get(motion, (0, 0))
+    growth = {"larger": 1.06, "smaller": 1 / 1.06}.get(motion, 1.0) ** t
+    turn = {"clockwise": 0.12, "anticlockwise": -0.12}.get(motion, 0.0) * t  # y points down: clockwise is positive
+    return along[0] * speed * t, along[1] * speed * t, growth, turn
 
 
 # outlines
