@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any, NamedTuple
 
-from legato.data import conllu, sentences, text_files, text_pairs
+from legato.data import captions, conllu, sentences, text_files, text_pairs
 from legato.data.survey import extent
 from legato.data.vocabulary import WORDS
 from legato.task import Split
@@ -86,7 +86,7 @@ def recognises(path: str | Path) -> bool:
     if path.is_dir() and ((path / text_files.INPUT).is_file() or text_files.only_text(path)):
         return True
     alone = path.is_file() and path.suffix.lower() == ".txt"
-    return alone or any(form.recognises(path) for form in (text_pairs, conllu, sentences))
+    return alone or any(form.recognises(path) for form in (captions, text_pairs, conllu, sentences))
 
 
 def survey(path: str | Path) -> TextSurvey:
@@ -120,9 +120,16 @@ def unseen(said: Sequence[Sequence[str]], known: set[str]) -> float:
 
 def read(path: Path) -> Texts:
     """In the order in which the tasks are asked."""
+    if captions.recognises(path):
+        told = captions.read(path)
+        texts = {split: [line for _, lines in pictures for line in lines] for split, pictures in told.splits.items()}
+        pictures = sum(map(len, told.splits.values()))
+        return Texts("caption", f"captions of {pictures:,} pictures", told.policy, texts, {})
     if text_pairs.recognises(path):
-        pairs = text_pairs.read(path)
-        format = f"{pairs.format}, {' to '.join(pairs.languages)}"
+        there = sorted({language for _, language in text_pairs.parallel_files(path)})
+        more = f" (and {', '.join(there[2:])}: --source, --target)" if len(there) > 2 else ""
+        pairs = text_pairs.read(path, *(there[:2] if more else ()))
+        format = f"{pairs.format}, {' to '.join(pairs.languages)}{more}"
         return Texts("translate", format, pairs.policy, {s: [a for a, _ in p] for s, p in pairs.splits.items()}, {})
     if conllu.recognises(path):
         tagged = conllu.read(path)

@@ -148,9 +148,7 @@ def read_parallel(path: Path, source: str, target: str) -> tuple[tuple[str, str]
     """train.de beside train.en: line i of one is line i of the other."""
     if not path.is_dir():
         raise DataError(f"{path}: neither TSV nor JSONL; name a folder of parallel files such as train.de and train.en")
-    files: dict[tuple[Split, str], Path] = {
-        (split, p.suffix[1:]): p for p in sorted(path.iterdir()) if p.suffix and (split := split_of(p))
-    }
+    files = parallel_files(path)
     there = sorted({language for _, language in files})
     if not source and not target and len(there) == 2:
         source, target = there
@@ -166,6 +164,13 @@ def read_parallel(path: Path, source: str, target: str) -> tuple[tuple[str, str]
             f"{path}: no train.{source} beside train.{target}; legato reads train, valid and test by these names"
         )
     return (source, target), parts
+
+
+def parallel_files(path: Path) -> dict[tuple[Split, str], Path]:
+    """Each split's file in each language."""
+    if not path.is_dir():
+        return {}
+    return {(split, p.suffix[1:]): p for p in sorted(path.iterdir()) if p.suffix and (split := split_of(p))}
 
 
 def split_of(file: Path) -> Split | None:

@@ -60,6 +60,25 @@ def test_the_task_is_that_of_the_format(tmp_path, name, text, task):
     assert survey(tmp_path / name).task == task
 
 
+def test_captions_are_sentences_of_pictures(tmp_path):
+    lines = [f"{name}.jpg,a dog runs\n{name}.jpg,the brown dog runs\n" for name in "abcdefghijklmnopqrst"]
+    (tmp_path / "captions.txt").write_text("image,caption\n" + "".join(lines))
+    for name in "abcdefghijklmnopqrst":
+        (tmp_path / f"{name}.jpg").write_bytes(b"")
+    found = survey(tmp_path)
+    assert (found.task, found.format) == ("caption", "captions of 20 pictures")
+    assert sum(found.counts.values()) == 40
+    assert (found.vocabulary, found.lengths) == (5, (3, 3, 4))
+
+
+def test_of_three_languages_the_first_two_are_told(tmp_path):
+    for language, line in (("de", "ein Hund"), ("en", "a dog"), ("fr", "un chien")):
+        (tmp_path / f"train.{language}").write_text(f"{line}\n" * 20)
+    found = survey(tmp_path)
+    assert found.format == "parallel files, de to en (and fr: --source, --target)"
+    assert found.vocabulary == 2
+
+
 def test_pictures_are_left_to_others(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "a.txt").write_text("0 0.5 0.5 1 1\n")
