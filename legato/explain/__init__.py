@@ -25,6 +25,7 @@ from legato.explain.saliency import gradient as gradient
 from legato.explain.saliency import gradient_times_input as gradient_times_input
 from legato.explain.saliency import saliency as saliency
 from legato.explain.saturation import saturation as saturation
+from legato.explain.sliding_window import cost as cost
 from legato.explain.smooth import smooth_gradient as smooth_gradient
 from legato.explain.subject import Shown as Shown
 from legato.explain.subject import Subject as Subject

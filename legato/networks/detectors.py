@@ -6,4 +6,5 @@ from legato.networks import faster_rcnn_torchvision as faster_rcnn_torchvision
 from legato.networks import mask_rcnn as mask_rcnn
 from legato.networks import mask_rcnn_torchvision as mask_rcnn_torchvision
 from legato.networks import rcnn as rcnn
+from legato.networks import windows as windows
 from legato.networks import yolo as yolo

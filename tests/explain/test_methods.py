@@ -19,7 +19,7 @@ from tests.toy import Toy
 
 OF_PICTURES = (
     "saliency", "gradient-input", "smooth", "integrated", "guided", "guided-gradcam", "gradcam", "occlusion",
-    "heatmap", "activations", "filters",
+    "heatmap", "sliding-window", "activations", "filters",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from legato.layers import stages
 from legato.layers.regions import decode, roi_align
 from legato.layers.regions.objects import Canvas, Truth, none_outlined
 from legato.networks import detectors as detectors
-from legato.networks import fast_rcnn, faster_rcnn, mask_rcnn, rcnn, sliding_window, yolo
+from legato.networks import fast_rcnn, faster_rcnn, mask_rcnn, rcnn, sliding_window, windows, yolo
 from legato.networks.detector import DETECTORS, Parts, lookup_detector
 from legato.networks.registry import lookup
 from legato.networks.trunk import taps, trunk
@@ -270,6 +270,32 @@ def test_windows_are_where_the_classifier_looked():
         torch.testing.assert_close(row, classifier(picture[:, :, y1:y2, x1:x2])[0], atol=1e-4, rtol=1e-4)
     halved, _ = net(picture, 0.5)
     assert halved.tolist() == [[0, 0, 32, 32], [4, 0, 36, 32], [8, 0, 40, 32]]
+
+
+def test_windows_stand_where_their_maps_look():
+    """The middle of what a window's logits see, followed back, is the window's own middle, at every scale."""
+    torch.manual_seed(0)
+    net = windows.windows(PARTS).eval()
+    for scale in (1.0, 2.0):
+        x = torch.rand(1, 3, 160, 160, requires_grad=True)
+        found, logits = net.at(x, scale)
+        chosen = int((((found[:, :2] + found[:, 2:]) / 2 - 80).abs().sum(1)).argmin())
+        logits[0, chosen].square().sum().backward()
+        weight = x.grad.abs().sum((0, 1))
+        at = torch.arange(160) + 0.5
+        seen = torch.stack([(weight.sum(0) * at).sum(), (weight.sum(1) * at).sum()]) / weight.sum()
+        middle = (found[chosen, :2] + found[chosen, 2:]) / 2
+        assert (seen - middle).abs().max() < 6 / scale
+        assert found[chosen, 2] - found[chosen, 0] == windows.SIDE / scale
+
+
+def test_windows_learn_from_halves_and_from_the_hardest_nothing():
+    every = boxes((0, 0, 48, 48), (8, 0, 56, 48), (40, 0, 88, 48), (100, 100, 148, 148), (200, 0, 248, 48))
+    logits = torch.tensor([[0.0, 5, 0], [0, 0, 0], [0, 0, 0], [0, 0, 4], [0, 9, 9]])
+    loss = windows.picture_loss(every, logits, truth(boxes((0, 0, 48, 48)), [0]), torch.tensor([160, 160]))
+    # the first two lie on it, by 1 and 0.71; two on nothing; the last beside the picture
+    expected = [-logits.log_softmax(1)[i, k] for i, k in ((0, 1), (1, 1), (2, 0), (3, 0))]
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
 
 
 def test_it_finds_a_bright_square_once():
