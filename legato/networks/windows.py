@@ -36,7 +36,8 @@ class Windows(nn.Module):
         self.trunk = trunk
         self.judge = stages(
             even=nn.BatchNorm2d(channels),
-            look=nn.Conv2d(channels, 128, across), relu=nn.ReLU(),
+            reduce=nn.Conv2d(channels, 64, 1), relu1=nn.ReLU(),
+            look=nn.Conv2d(64, 128, across), relu2=nn.ReLU(),
             classify=small(nn.Conv2d(128, classes + 1, 1)),
         )  # fmt: skip
 
