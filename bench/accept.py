@@ -104,9 +104,9 @@ ROWS = [
     ),
     *(
         Row(
-            f"camvid-{n}-20",
-            f"CamVid, {n.upper()}, a third of the epochs",
-            f"segment {{data}}/camvid {FCN} --network {n} --epochs 20",
+            f"camvid-{n}-15",
+            f"CamVid, {n.upper()}, a quarter of the epochs",
+            f"segment {{data}}/camvid {FCN} --network {n} --epochs 15",
             9,
             "mean_iou",
         )
@@ -181,7 +181,7 @@ def measured(row: Row, data: str) -> dict[str, object]:
         folders = [str(RUNS / f"{name}-{seed}") for name in row.members for seed in by_name(name).seeds]
         found = legato("evaluate", *folders, "--split", row.split, "--json")
         return {"scores": [found[row.score]], "n": found["count"], "minutes": 0, "commit": commit()}
-    scores, minutes, count = [], 0.0, 0
+    reads, minutes = [], 0.0
     made = RUNS / f"{row.name}-data"
     if row.made and not made.exists():
         legato("data", *shlex.split(row.made.format(made=made)))
@@ -191,37 +191,47 @@ def measured(row: Row, data: str) -> dict[str, object]:
             legato("resume", str(run))
         elif not (run / "summary.json").exists():
             legato("train", *shlex.split(row.train.format(data=data, made=made)), "--seed", str(seed), "--to", str(run))
-        score, count = READ.get(row.split, read_split)(run, row)
-        scores.append(score)
+        reads.append(READ.get(row.split, read_split)(run, row))
         minutes += minutes_of(run)
-    return {"scores": scores, "n": count, "minutes": round(minutes / len(scores), 2), "commit": commit()}
+    found = {"scores": [read.score for read in reads], "n": reads[-1].count}
+    between = {"between": reads[0].between} if len(reads) == 1 and reads[0].between else {}
+    return {**found, **between, "minutes": round(minutes / len(reads), 2), "commit": commit()}
 
 
-def read_split(run: Path, row: Row) -> tuple[float, int]:
+class Read(NamedTuple):
+    """What a run scores, on how many examples, and between what a bootstrap over them puts it, if there is one."""
+
+    score: float
+    count: int
+    between: tuple[float, ...] = ()
+
+
+def read_split(run: Path, row: Row) -> Read:
     found = legato("evaluate", str(run), "--split", row.split, "--json")
     judged = next((found[name] for name in ("count", "words", "characters") if name in found), None)
     examples = json.loads((run / "run.json").read_text())["task"]["learnt"]["examples"]  # of train, valid and test
-    return found[row.score], int(judged or examples[("train", "valid", "test").index(row.split)])
+    between = tuple(found[f"{row.score} {end}"] for end in ("low", "high") if f"{row.score} {end}" in found)
+    return Read(found[row.score], int(judged or examples[("train", "valid", "test").index(row.split)]), between)
 
 
-def read_attack(run: Path, row: Row) -> tuple[float, int]:
+def read_attack(run: Path, row: Row) -> Read:
     how = f"--curve --points 1 --epsilon 0.3 --steps 40 --restarts 5 --count {ATTACKED} --json"
-    return legato("attack", str(run), *how.split())["accuracy"][-1], ATTACKED
+    return Read(legato("attack", str(run), *how.split())["accuracy"][-1], ATTACKED)
 
 
-def read_metrics(run: Path, row: Row) -> tuple[float, int]:
+def read_metrics(run: Path, row: Row) -> Read:
     lines = (run / "metrics.jsonl").read_text().splitlines()
     examples = json.loads((run / "run.json").read_text())["task"]["learnt"]["examples"]
-    return json.loads(lines[-1])[row.score], examples[0]
+    return Read(json.loads(lines[-1])[row.score], examples[0])
 
 
-def read_folds(run: Path, row: Row) -> tuple[float, int]:
+def read_folds(run: Path, row: Row) -> Read:
     folds = [json.loads(file.read_text())["task"]["learnt"]["examples"] for file in sorted(run.glob("fold*/run.json"))]
     found = json.loads((run / "summary.json").read_text())[f"valid/{row.score}"]
-    return found["mean"], sum(valid for _, valid, _ in folds)
+    return Read(found["mean"], sum(valid for _, valid, _ in folds))
 
 
-READ: dict[str, Callable[[Path, Row], tuple[float, int]]] = {
+READ: dict[str, Callable[[Path, Row], Read]] = {
     "metrics": read_metrics,
     "folds": read_folds,
     "attack": read_attack,
@@ -255,7 +265,13 @@ def write_table(done: dict[str, dict]) -> None:
         if (found := done.get(row.name)) is None:
             lines.append(f"| {row.name} | {row.what} | *not run* | | | about {row.minutes:g} in all | |")
             continue
-        cells = [row.name, row.what, shown(row, found["scores"]), found["n"], len(found["scores"])]
+        cells = [
+            row.name,
+            row.what,
+            shown(row, found["scores"], found.get("between", [])),
+            found["n"],
+            len(found["scores"]),
+        ]
         lines.append(f"| {' | '.join(map(str, [*cells, found['minutes'], found['commit']]))} |")
     lines += ["", "```", *(f"{row.name:20} {command(row)}" for row in ROWS), "```", ""]
     text = TABLE.read_text()
@@ -270,10 +286,11 @@ def command(row: Row) -> str:
     return f"{first}legato train {row.train.format(data='$LEGATO_DATA', made='DATA')}"
 
 
-def shown(row: Row, values: list[float]) -> str:
+def shown(row: Row, values: list[float], between: list[float]) -> str:
     share = row.score in ("accuracy", "f1")
     texts = [f"{v:.2%}" if share else f"{v:.4g}" for v in ([mean(values), stdev(values)] if values[1:] else values)]
-    return f"{' ± '.join(texts)} {row.score}"
+    interval = f" ({'–'.join(f'{v:.3f}' for v in between)})" if between else ""
+    return f"{' ± '.join(texts)}{interval} {row.score}"
 
 
 if __name__ == "__main__":
