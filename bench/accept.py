@@ -123,6 +123,13 @@ ROWS = [
         )
     ),
     Row(
+        "bccd-resnet18",
+        "BCCD, Faster R-CNN with a pyramid, ResNet-18 from scratch",
+        f"detect {{data}}/bccd --network faster_rcnn_pyramid --trunk resnet18 --size 160 --epochs 20 {CELLS}",
+        20,
+        "AP50",
+    ),
+    Row(
         "nuclei",
         "nuclei, Mask R-CNN",
         f"instances {{data}}/nuclei {START} --epochs 10 {CELLS}",

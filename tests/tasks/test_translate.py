@@ -53,7 +53,7 @@ def small(folder: Path, **choices) -> Translate:
 @pytest.mark.parametrize("choices", [{}, {"attention": "additive", "feeding": True}])
 def test_a_small_language_is_learnt(pairs, tmp_path, choices):
     task = small(pairs, **choices)
-    recipe = replace(task.recipe(), epochs=30, batch_size=12, lr=2e-2, workers=0)
+    recipe = replace(task.recipe(), epochs=18, batch_size=12, lr=2e-2, workers=0)
     run = Run.begin(tmp_path / "run", task, recipe, CPU)
     net = fit(task, recipe, run, CPU)
     assert evaluate(task, net, "test", recipe, CPU).scores["bleu"] > 80
