@@ -53,7 +53,11 @@ def main(args: list[str]) -> None:
     if options.top < 1:
         raise UsageError(f"--top {options.top}: must be at least 1")
     trained = api.load(options.run, options.device)
-    sources, broken, names = list(files(options.sources, trained.task)), 0, Names()
+    unreadable: list[DataError] = []
+    sources, names = list(files(options.sources, trained.task, unreadable)), Names()
+    for error in unreadable:
+        print(f"legato: {error}", file=sys.stderr)
+    broken = len(unreadable)
     for source, (input, answer) in zip(sources, trained.answers(sources, how)):
         if isinstance(answer, DataError):
             broken += 1
@@ -66,9 +70,10 @@ def main(args: list[str]) -> None:
         else:
             print("\t".join([source, trained.task.line(answer), *written.values()]), flush=True)
     if broken:
-        others = "; the others are answered above" if broken < len(sources) else ""
+        others = "; the others are answered above" if broken < len(sources) + len(unreadable) else ""
         what = "sentences" if trained.task.by_line else "inputs" if Text in trained.task.takes else "files"
-        raise DataError(f"{broken} of {len(sources)} {what} could not be read{others}")
+        many = f"{broken} files" if unreadable else f"{broken} of {len(sources)} {what}"
+        raise DataError(f"{many} could not be read{others}")
 
 
 def decoding_of(args: list[str]) -> type[Decoding]:
@@ -119,24 +124,32 @@ class Names:
         return name
 
 
-def files(sources: tuple[str, ...], task: api.AnyTask) -> Iterator[str]:
-    """Every file meant, in order, or every sentence. Raises UsageError where nothing is."""
+def files(sources: tuple[str, ...], task: api.AnyTask, unreadable: list[DataError] | None = None) -> Iterator[str]:
+    """Every file meant, in order, or every sentence; what is wrong with files of sentences goes to
+    `unreadable`, if it is given. Raises UsageError where nothing is."""
     for source in sources:
         if source == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
             continue
-        found = [source]
-        if isdir(source):
-            found = in_folder(Path(source), task)
-        elif not exists(source):
-            found = sorted(glob(source)) or found
-        for one in found:
-            yield from sentences_of(Path(one)) if task.by_line and isfile(one) else [one]
+        for one in meant(source, task):
+            try:
+                yield from sentences_of(Path(one)) if task.by_line and isfile(one) else [one]
+            except DataError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append(error)
     if not sources:
         what = "sentences or text files" if Text in task.takes else "files, folders, globs"
         raise UsageError(
             f"legato predict RUN {'TEXT' if Text in task.takes else 'FILE'} …: name {what}, or - for stdin"
         )
+
+
+def meant(source: str, task: api.AnyTask) -> list[str]:
+    """The files of a folder or a glob; else what was said."""
+    if isdir(source):
+        return in_folder(Path(source), task)
+    return [source] if exists(source) else sorted(glob(source)) or [source]
 
 
 def in_folder(folder: Path, task: api.AnyTask) -> list[str]:

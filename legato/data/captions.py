@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from legato.data.sentences import in_tenths
+from legato.data.sentences import in_parts
 from legato.data.splits import shares
 from legato.data.text_files import decoded
 from legato.errors import DataError
@@ -57,7 +57,7 @@ def header(file: Path) -> bool:
         return opened.readline().strip().lower().startswith(b"image,caption")
 
 
-def read(path: Path) -> CaptionSet:
+def read(path: Path, fold: str = "") -> CaptionSet:
     """All captions of all pictures; no picture is opened. Raises DataError for a picture that is not there."""
     file = table(path) if path.is_dir() else None
     if file is None:
@@ -76,7 +76,7 @@ def read(path: Path) -> CaptionSet:
         )
     every = [(name, tuple(said)) for name, said in captions.items()]
     parts, policy = listed(path, every)
-    splits, policy = in_tenths(parts, policy, addresses)
+    splits, policy = in_parts(parts, policy, addresses, fold)
     return CaptionSet("captions", folder, splits, policy)
 
 

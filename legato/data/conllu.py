@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from legato.data.policy import SPLITS
-from legato.data.sentences import in_tenths, json_object, lines
+from legato.data.sentences import in_parts, json_object, lines
 from legato.data.splits import shares
 from legato.data.text_files import hidden, read_text
 from legato.errors import DataError, UsageError, nearest
@@ -75,11 +75,11 @@ def find(row: dict[str, Any], keys: Sequence[str]) -> Any:
     return next((row[key] for key in keys if key in row), None)
 
 
-def read(path: Path, column: str = "upos") -> TaggedSet:
+def read(path: Path, column: str = "upos", fold: str = "") -> TaggedSet:
     """A file, or a folder with files whose names say train, dev or valid, test.
 
     `column`: of CoNLL-U upos, xpos or deprel; of other columns the last is the tag. Raises DataError naming file and
-    line for what is no such table, UsageError for a column that is none.
+    line for what is no such table, UsageError for a column or a fold ("2/5", "all") that is none.
     """
     if column not in COLUMNS:
         raise UsageError(f"--column {column}: no such column of CoNLL-U{nearest(column, COLUMNS)}")
@@ -89,7 +89,7 @@ def read(path: Path, column: str = "upos") -> TaggedSet:
         if not parts[split]:
             raise DataError(f"{file}: no sentences")
     policy = ", ".join(file.name for file in files.values())
-    splits, policy = in_tenths(parts, policy, addresses)
+    splits, policy = in_parts(parts, policy, addresses, fold)
     names = tuple(sorted({tag for _, tags in splits["train"] for tag in tags}))
     return TaggedSet(format_of(files["train"]), names, splits, policy)
 

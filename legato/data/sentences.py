@@ -73,11 +73,18 @@ def divided(format: str, parts: dict[Split, list[Labelled]], policy: str, fold: 
     splits: dict[Split, list[tuple[str, int]]] = {
         split: [(text, number[label]) for text, label in labelled] for split, labelled in parts.items()
     }
-    splits, policy = in_folds(splits, policy, fold) if fold else in_tenths(splits, policy, addresses)
+    splits, policy = in_parts(splits, policy, addresses, fold)
     unseen = {k for part in splits.values() for _, k in part} - {k for _, k in splits["train"]}
     if unseen:
         raise DataError(f"{format}: no training sentence of {', '.join(names[k] for k in sorted(unseen))}; add some")
     return SentenceSet(format, names, splits, policy)
+
+
+def in_parts(
+    splits: dict[Split, list[T]], policy: str, addresses: Callable[[Sequence[T]], tuple[Any, Any]], fold: str
+) -> tuple[dict[Split, list[T]], str]:
+    """Three splits of what a set has, by tenths, or as a fold says."""
+    return in_folds(splits, policy, addresses, fold) if fold else in_tenths(splits, policy, addresses)
 
 
 def in_tenths(
@@ -106,10 +113,10 @@ def in_tenths(
 
 
 def in_folds(
-    splits: dict[Split, list[tuple[str, int]]], policy: str, fold: str
-) -> tuple[dict[Split, list[tuple[str, int]]], str]:
+    splits: dict[Split, list[T]], policy: str, addresses: Callable[[Sequence[T]], tuple[Any, Any]], fold: str
+) -> tuple[dict[Split, list[T]], str]:
     """Train and valid dealt anew. The fold validates; where there is no test split it tests, and a tenth of the rest
-    validates, so that no sentence both chooses the weights and judges them.
+    validates, so that no example both chooses the weights and judges them.
     """
     number, folds = parse_fold(fold)
     known = splits["train"] + splits.get("valid", [])
@@ -119,14 +126,14 @@ def in_folds(
         said = f"{policy}; of the others {who_validates(fold)}"
         return {"train": rest, "valid": own, "test": splits.get("test", [])}, said
     part = hold_out(*addresses(rest))
-    found: dict[Split, list[tuple[str, int]]] = {
+    found: dict[Split, list[T]] = {
         "train": taken(rest, part == 0),
         "valid": taken(rest, part == 1),
         "test": own,
     }
     return (
         found,
-        f"{policy}; test is fold {fold}, class by class by the hash of each sentence, valid a tenth of the rest",
+        f"{policy}; test is fold {fold}, class by class by the hash of each, valid a tenth of the rest",
     )
 
 

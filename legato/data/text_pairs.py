@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from legato.data.policy import SPLITS
-from legato.data.sentences import first_line, in_tenths, json_object, lines
+from legato.data.sentences import first_line, in_parts, json_object, lines
 from legato.data.splits import shares
 from legato.data.text_files import hidden, lines_of
 from legato.errors import DataError, UsageError
@@ -53,11 +53,12 @@ def recognises(path: Path) -> bool:
     return sum(len(e) in (2, 3) and e.isalpha() and e.islower() for e in endings - {"csv", "tsv", "txt", "npz"}) > 1
 
 
-def read(path: Path, source: str = "", target: str = "") -> PairSet:
+def read(path: Path, source: str = "", target: str = "", fold: str = "") -> PairSet:
     """A folder of parallel files, train.de and train.en, …; or a TSV or JSONL file, or a folder of those by split.
 
     `source`, `target`: languages, that is, endings of files, columns of a TSV with a header, or keys of JSONL; empty
-    where there are just two. Raises DataError with both counts where parallel files are not equally long.
+    where there are just two. `fold`: "2/5" or "all". Raises DataError with both counts where parallel files are not
+    equally long.
     """
     if not path.exists():
         raise DataError(f"{path}: not found; name a folder of parallel files, a TSV or a JSONL")
@@ -70,7 +71,7 @@ def read(path: Path, source: str = "", target: str = "") -> PairSet:
         format = "parallel files"
         languages, parts = read_parallel(path, source, target)
         policy = f"{', '.join(parts)} as in the names of the files"
-    splits, policy = in_tenths(parts, policy, addresses)
+    splits, policy = in_parts(parts, policy, addresses, fold)
     return PairSet(format, languages, splits, policy)
 
 

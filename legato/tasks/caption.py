@@ -123,6 +123,8 @@ class Caption(Task[Image, tuple[str, ...], Captioner]):
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     freeze: str = "trunk"
     """Stages that keep the weights they begin with, parted by commas, `trunk`: all, or `none`."""
+    fold: str = ""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "caption"
@@ -145,7 +147,7 @@ class Caption(Task[Image, tuple[str, ...], Captioner]):
         return captions.recognises(Path(data))
 
     def adapt(self) -> "Caption":
-        found, published = caption_set(self.data), trunks.published(self.trunk, self.start_from)
+        found, published = caption_set(self.data, self.fold), trunks.published(self.trunk, self.start_from)
         counted = Counter(word for _, said in found.splits["train"] for one in said for word in words(one))
         common = sorted((w for w in counted if counted[w] >= self.at_least), key=lambda w: (-counted[w], w))
         if not common:
@@ -184,7 +186,7 @@ class Caption(Task[Image, tuple[str, ...], Captioner]):
         return self.freeze if self.start_from and self.freeze != "none" else ""
 
     def examples(self, split: Split) -> Pictures:
-        return pictures_of(self.data, split)
+        return pictures_of(self.data, self.fold, split)
 
     def batch(
         self, examples: Sequence[tuple[Image, tuple[str, ...]]], indices: Sequence[int], draws: Draws | None
@@ -323,12 +325,12 @@ def words(caption: str) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def caption_set(data: str) -> captions.CaptionSet:
+def caption_set(data: str, fold: str) -> captions.CaptionSet:
     """The data set, read once a process."""
-    return captions.read(Path(data))
+    return captions.read(Path(data), fold)
 
 
 @lru_cache(maxsize=12)
-def pictures_of(data: str, split: Split) -> Pictures:
-    found = caption_set(data)
+def pictures_of(data: str, fold: str, split: Split) -> Pictures:
+    found = caption_set(data, fold)
     return Pictures(found.pictures, found.splits[split], split == "train")

@@ -85,6 +85,8 @@ class Tag(Task[Sentence, Sentence, Tagger]):
     """Words tagged at once, if it reads ahead: larger is cheaper, and later."""
     dropout: float = 0.5
     """Before and after the recurrent layers."""
+    fold: str = ""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "tag"
@@ -105,7 +107,7 @@ class Tag(Task[Sentence, Sentence, Tagger]):
     def adapt(self) -> "Tag":
         if self.reads == "ahead" and self.depth > 1:
             raise UsageError("--depth: one layer reads ahead; a second would wait twice as long")
-        found = tagged_set(self.data, self.column)
+        found = tagged_set(self.data, self.column, self.fold)
         train = found.splits["train"]
         learnt = Learnt(
             format=found.format,
@@ -132,7 +134,7 @@ class Tag(Task[Sentence, Sentence, Tagger]):
         return self.known.names
 
     def examples(self, split: Split) -> Sequence[tuple[Sentence, Sentence]]:
-        return tagged_set(self.data, self.column).splits[split]
+        return tagged_set(self.data, self.column, self.fold).splits[split]
 
     def batches(
         self, examples: Sequence[tuple[Sentence, Sentence]], size: int, rng: Generator | None
@@ -308,6 +310,6 @@ class Tag(Task[Sentence, Sentence, Tagger]):
 
 
 @lru_cache(maxsize=4)
-def tagged_set(data: str, column: str) -> conllu.TaggedSet:
+def tagged_set(data: str, column: str, fold: str) -> conllu.TaggedSet:
     """The data set, read once a process."""
-    return conllu.read(Path(data), column)
+    return conllu.read(Path(data), column, fold)

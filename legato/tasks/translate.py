@@ -92,6 +92,8 @@ class Translate(Task[Text, str, Seq2Seq]):
     """Of pieces, states and what is made of them."""
     beam: int = 5
     """Beginnings kept when a sentence is searched for; 1: greedy."""
+    fold: str = ""
+    """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
 
     name: ClassVar[str] = "translate"
@@ -110,7 +112,7 @@ class Translate(Task[Text, str, Seq2Seq]):
         return text_pairs.recognises(Path(data))
 
     def adapt(self) -> "Translate":
-        found = pair_set(self.data, self.source, self.target)
+        found = pair_set(self.data, self.source, self.target, self.fold)
         train = found.splits["train"]
         learnt = Learnt(
             format=found.format,
@@ -138,7 +140,7 @@ class Translate(Task[Text, str, Seq2Seq]):
         return self.known.names
 
     def examples(self, split: Split) -> Sequence[tuple[Text, str]]:
-        return as_texts(self.data, self.source, self.target, split)
+        return as_texts(self.data, self.source, self.target, self.fold, split)
 
     def batches(self, examples: Sequence[tuple[Text, str]], size: int, rng: Generator | None) -> list[list[int]]:
         """Sentences of like length together: less padding."""
@@ -267,11 +269,11 @@ class Translate(Task[Text, str, Seq2Seq]):
 
 
 @lru_cache(maxsize=4)
-def pair_set(data: str, source: str, target: str) -> text_pairs.PairSet:
+def pair_set(data: str, source: str, target: str, fold: str) -> text_pairs.PairSet:
     """The data set, read once a process."""
-    return text_pairs.read(Path(data), source, target)
+    return text_pairs.read(Path(data), source, target, fold)
 
 
 @lru_cache(maxsize=12)
-def as_texts(data: str, source: str, target: str, split: Split) -> list[tuple[Text, str]]:
-    return [(Text(a), b) for a, b in pair_set(data, source, target).splits[split]]
+def as_texts(data: str, source: str, target: str, fold: str, split: Split) -> list[tuple[Text, str]]:
+    return [(Text(a), b) for a, b in pair_set(data, source, target, fold).splits[split]]

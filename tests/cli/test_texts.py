@@ -51,9 +51,10 @@ def test_a_tagger_answers_each_line_of_a_file(tagger, tmp_path, capsys):
     assert code == 0
     assert [(a["file"], len(a["tags"])) for a in answers] == [("a dog", 2), ("the big dog", 3), ("one", 1)]
     (tmp_path / "in.txt").write_bytes(b"a dog\n\xff\n")
-    code, _, told = asked(tagger, str(tmp_path / "in.txt"), capsys=capsys)
-    assert code == 3
+    code, answers, told = asked(tagger, str(tmp_path / "in.txt"), "one", capsys=capsys)
+    assert (code, [a["file"] for a in answers]) == (3, ["one"])
     assert "in.txt: not UTF-8 at byte 6" in told
+    assert "1 files could not be read; the others are answered above" in told
 
 
 def test_a_folder_is_its_texts(critic, tmp_path, capsys):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from legato.data import sentences
+from legato.data import captions, conllu, sentences, text_pairs
 from legato.errors import DataError, UsageError
 
 
@@ -141,3 +141,31 @@ def test_trec_is_read_under_the_names_it_was_published_with(tmp_path):
     found = sentences.read(tmp_path)
     assert found.format == "TREC"
     assert found.splits["test"] == [("Who was it ?", 0)]
+
+
+def test_tags_translations_and_captions_have_folds_too(tmp_path):
+    """Each of four folds validates what no other does; the test split stays; `all` leaves nobody out of training."""
+    (tmp_path / "tags").mkdir()
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "shown").mkdir()
+    words = [f"w{i}" for i in range(40)]
+    (tmp_path / "tags" / "train.conll").write_text("\n\n".join(f"{w} N" for w in words))
+    (tmp_path / "tags" / "test.conll").write_text("x N\n")
+    for language in ("de", "en"):
+        (tmp_path / "pairs" / f"train.{language}").write_text("\n".join(words))
+        (tmp_path / "pairs" / f"test.{language}").write_text("x\n")
+    (tmp_path / "shown" / "captions.txt").write_text("image,caption\n" + "".join(f"{w}.jpg,{w} is it\n" for w in words))
+    for w in words:
+        (tmp_path / "shown" / f"{w}.jpg").write_bytes(b"")
+    readers = {
+        "tags": lambda fold: conllu.read(tmp_path / "tags", fold=fold),
+        "pairs": lambda fold: text_pairs.read(tmp_path / "pairs", fold=fold),
+        "shown": lambda fold: captions.read(tmp_path / "shown", fold),
+    }
+    for name, read in readers.items():
+        folds = [read(f"{k}/4").splits for k in (1, 2, 3, 4)]
+        judged = [str(x) for parts in folds for x in parts["test" if name == "shown" else "valid"]]
+        assert len(judged) == len(set(judged)) == 40
+        everything = read("all").splits
+        assert (len(everything["train"]), everything["valid"]) == (40, [])
+        assert len(everything["test"]) == (0 if name == "shown" else 1)
