@@ -125,7 +125,7 @@ def test_windows_show_what_lies_around_a_joint() -> None:
 
 
 def test_learns_to_find_drawn_people(task: Pose, tmp_path: Path) -> None:
-    recipe = replace(task.recipe(), epochs=16, lr=4e-3, precision="fp32", workers=0)
+    recipe = replace(task.recipe(), epochs=8, lr=4e-3, precision="fp32", workers=0)
     device = Device(threads=1)
     run = Run.begin(tmp_path / "run", task, recipe, device)
     fit(task, recipe, run, device)
