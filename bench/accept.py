@@ -44,7 +44,7 @@ PROBE = f"--network squeezenet --start-from {IMAGENET} --freeze trunk"
 LINEAR = f"--start-from {IMAGENET} --freeze trunk --fit stretch"
 START = f"--start-from {IMAGENET}"
 FCN = f"{START} --lr 1e-3 --augmentation flip,scale40,light"
-ROADS = f"{START} --network fpn --epochs 60 --lr 1e-3 --augmentation flip,updown,rotate45,scale40,light"
+ROADS = f"{START} --network fpn --dice 1 --epochs 40 --lr 1e-3 --augmentation flip,updown,rotate45,scale40,light"
 CELLS = "--augmentation flip,updown,light"
 DEPTH = "{data}/cifar10_small --epochs 8 --augmentation cifar --network"
 ROWS = [
@@ -104,15 +104,15 @@ ROWS = [
     ),
     *(
         Row(
-            f"camvid-{n}-15",
-            f"CamVid, {n.upper()}, a quarter of the epochs",
-            f"segment {{data}}/camvid {FCN} --network {n} --epochs 15",
+            f"camvid-{n}-10",
+            f"CamVid, {n.upper()}, 10 epochs",
+            f"segment {{data}}/camvid {FCN} --network {n} --epochs 10",
             9,
             "mean_iou",
         )
         for n in ("fcn8s", "fcn16s", "fcn32s")
     ),
-    Row("roads", "Massachusetts roads, FPN", f"segment {{data}}/massachusetts_roads {ROADS}", 30, "iou/foreground"),
+    Row("roads", "Massachusetts roads, FPN", f"segment {{data}}/massachusetts_roads {ROADS}", 20, "iou/foreground"),
     *(
         Row(f"bccd-{n}", f"BCCD, {what}", f"detect {{data}}/bccd {START} --network {n} {how}", minutes, "AP50")
         for n, what, how, minutes in (
@@ -125,14 +125,14 @@ ROWS = [
     Row(
         "bccd-resnet18",
         "BCCD, Faster R-CNN with a pyramid, ResNet-18 from scratch",
-        f"detect {{data}}/bccd --network faster_rcnn_pyramid --trunk resnet18 --size 160 --epochs 20 {CELLS}",
+        f"detect {{data}}/bccd --network faster_rcnn_pyramid --trunk resnet18 --size 160 --epochs 12 {CELLS}",
         20,
         "AP50",
     ),
     Row(
         "nuclei",
         "nuclei, Mask R-CNN",
-        f"instances {{data}}/nuclei {START} --epochs 10 {CELLS}",
+        f"instances {{data}}/nuclei {START} --epochs 8 {CELLS}",
         40,
         "AP50",
         split="valid",
@@ -140,7 +140,7 @@ ROWS = [
     Row(
         "localize",
         "2,000 drawn scenes with one object each: class and box",
-        f"localize {{made}} {START} --epochs 15",
+        f"localize {{made}} {START} --epochs 8",
         25,
         "mean_iou",
         made="--make scenes {made} --task localize --count 2000 --size 128",

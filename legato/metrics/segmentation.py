@@ -71,3 +71,14 @@ def prf(counts: Tensor) -> tuple[float, float, float]:
 
 def mean(values: Tensor) -> float:
     return float(values.mean()) if len(values) else 0.0
+
+
+def soft_dice(scores: Float[Tensor, "b k h w"], targets: UInt8[Tensor, "b h w"]) -> Float[Tensor, ""]:
+    """Dice's overlap of what is likely with what is there, the mean over the classes that are there (Milletari et al.
+    2016, "V-Net", arXiv:1606.04797, section 3: squares in the denominator). Unknown pixels do not count."""
+    known = (targets != VOID)[:, None]
+    there = F.one_hot(targets.where(known[:, 0], 0).long(), scores.shape[1]).permute(0, 3, 1, 2) * known
+    likely = scores.softmax(dim=1) * known
+    both, either = ((a * b).sum((0, 2, 3)) for a, b in ((likely, there), (likely, likely)))
+    own = there.sum((0, 2, 3))
+    return (2 * both / (either + own).clamp(min=1))[own > 0].mean()

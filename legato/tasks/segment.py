@@ -96,6 +96,8 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     """Weights to begin with: `imagenet`, a file of published weights for the trunk, or the folder of a run."""
     class_weights: bool = False
     """Weigh each class by median frequency / its frequency (Eigen & Fergus 2015, section 6.3.2)."""
+    dice: float = 0.0
+    """How much 1 − Dice, the overlap of each class, counts beside cross-entropy: for what is rare or thin."""
     fold: str = ""
     """2/5: validate on the second fifth of the training examples. all: train on every one, validate on none."""
     learnt: Learnt | None = field(default=None, metadata={"flag": False})
@@ -204,12 +206,15 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         return Recipe(epochs=40, batch_size=8, optimizer="adamw", lr=5e-4, weight_decay=1e-4, warmup=0.05)
 
     def loss(self, net: nn.Module, inputs: Framed, targets: Tensor, carry: Any) -> Step:
-        """Cross-entropy, a term a pixel of which something is known."""
+        """Cross-entropy, a term a pixel of which something is known; and how little classes overlap, if that counts."""
         scores, known = net(inputs.pixels).float(), targets != VOID
         own = self.weights(scores.device)
         terms = F.cross_entropy(scores, targets.long(), own, ignore_index=VOID, reduction="sum")
         weight = own[targets[known].long()].sum() if own is not None else known.sum()
-        return Step({"pixels": terms / weight.clamp(min=1)}, weight=max(1.0, float(weight)))
+        values = {"pixels": terms / weight.clamp(min=1)}
+        if self.dice:
+            values["overlap"] = self.dice * (1 - segmentation.soft_dice(scores, targets))
+        return Step(values, weight=max(1.0, float(weight)))
 
     def weights(self, device: torch.device) -> Float[Tensor, "k"] | None:
         """median frequency / frequency; classes that training never met weigh nothing."""

@@ -13,6 +13,7 @@ from legato.data import legends
 from legato.device import Device
 from legato.draws import Draws
 from legato.errors import UsageError
+from legato.metrics.segmentation import soft_dice
 from legato.run import Run
 from legato.task import Decoding
 from legato.tasks.segment import Segment
@@ -68,6 +69,32 @@ def test_picture_and_mask_vary_alike(task: Segment) -> None:
     assert len(seen) > 20
     again, _ = task.augment(image, labels, Draws((0, "augment", 0), [29]))
     assert torch.equal(again.pixels, varied.pixels)
+
+
+def test_dice_is_the_overlap_of_each_class_that_is_there() -> None:
+    """Counted by hand where the scores are sure; half sure, both it and its gradient are between."""
+    targets = torch.tensor([[[1, 1, 0, 0], [1, 0, 0, VOID]]], dtype=torch.uint8)
+    said = torch.tensor([[[1, 0, 0, 0], [1, 1, 0, 1]]])
+    sure = 50 * F.one_hot(said, 3).permute(0, 3, 1, 2).float()
+    # of class 1: 2 of 3 + 3; of class 0: 3 of 4 + 4; class 2 is not there
+    torch.testing.assert_close(soft_dice(sure, targets), torch.tensor((2 * 2 / 6 + 2 * 3 / 8) / 2))
+    vague = torch.zeros(1, 3, 2, 4, requires_grad=True)
+    soft_dice(vague, targets).backward()
+    expected = (2 * 3 / 3 / (7 / 9 + 3) + 2 * 4 / 3 / (7 / 9 + 4)) / 2
+    torch.testing.assert_close(soft_dice(vague, targets), torch.tensor(expected))
+    assert vague.grad is not None
+    assert vague.grad[0, :, 1, 3].abs().max() == 0
+
+
+def test_overlap_counts_where_asked(task: Segment) -> None:
+    torch.manual_seed(0)
+    weighed = replace(task, dice=0.5)
+    net = weighed.build()
+    inputs, targets = weighed.batch(weighed.examples("train"), [0, 1], None)
+    values = weighed.loss(net, inputs, targets, None).values
+    assert set(values) == {"pixels", "overlap"}
+    torch.testing.assert_close(values["overlap"], 0.5 * (1 - soft_dice(net(inputs.pixels), targets)))
+    assert set(task.loss(net, inputs, targets, None).values) == {"pixels"}
 
 
 def test_turned_upside_down_the_mask_still_fits(task: Segment) -> None:
