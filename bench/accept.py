@@ -125,7 +125,7 @@ ROWS = [
     Row(
         "bccd-resnet18",
         "BCCD, Faster R-CNN with a pyramid, ResNet-18 from scratch",
-        f"detect {{data}}/bccd --network faster_rcnn_pyramid --trunk resnet18 --size 160 --epochs 12 {CELLS}",
+        f"detect {{data}}/bccd --network faster_rcnn_pyramid --trunk resnet18 --size 160 --epochs 10 {CELLS}",
         20,
         "AP50",
     ),
