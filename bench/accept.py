@@ -200,7 +200,7 @@ def measured(row: Row, data: str) -> dict[str, object]:
             legato("train", *shlex.split(row.train.format(data=data, made=made)), "--seed", str(seed), "--to", str(run))
         reads.append(READ.get(row.split, read_split)(run, row))
         minutes += minutes_of(run)
-    found = {"scores": [read.score for read in reads], "n": reads[-1].count}
+    found = {"scores": [read.score for read in reads], "n": reads[-1].judged}
     between = {"between": reads[0].between} if len(reads) == 1 and reads[0].between else {}
     return {**found, **between, "minutes": round(minutes / len(reads), 2), "commit": commit()}
 
@@ -209,7 +209,7 @@ class Read(NamedTuple):
     """What a run scores, on how many examples, and between what a bootstrap over them puts it, if there is one."""
 
     score: float
-    count: int
+    judged: int
     between: tuple[float, ...] = ()
 
 

@@ -39,7 +39,7 @@ def show_windows(subject: Subject) -> list[Shown]:
 def cost(classifier: nn.Module, net: SlidingWindow, size: tuple[int, int, int], picture: torch.Size) -> str:
     """Multiply-adds of all windows: cut out one by one, and by the network that slides."""
     count = together = 0
-    for scale in scales_of(*picture, size[1:]):
+    for scale in scales_of(picture[0], picture[1], size[1:]):
         height, width = (max(1, round(scale * side)) for side in picture)
         rows, columns = ((n - w) // s + 1 for n, w, s in zip((height, width), size[1:], net.sliding.stride))
         count += rows * columns
