@@ -104,9 +104,9 @@ ROWS = [
     ),
     *(
         Row(
-            f"camvid-{n}-10",
-            f"CamVid, {n.upper()}, 10 epochs",
-            f"segment {{data}}/camvid {FCN} --network {n} --epochs 10",
+            f"camvid-{n}-6",
+            f"CamVid, {n.upper()}, 6 epochs",
+            f"segment {{data}}/camvid {FCN} --network {n} --epochs 6",
             9,
             "mean_iou",
         )
