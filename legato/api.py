@@ -231,7 +231,7 @@ def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progr
         )
         recipe = replace(recipe, epochs=epochs)
         run.rewrite(recipe=recipe)
-    elif at.epoch >= recipe.epochs:
+    elif at.epoch >= recipe.epochs and (run.folder / "summary.json").exists():
         show.say(f"{folder} is finished ({recipe.epochs} epochs); --epochs makes it longer")
         return Trained(run, chosen_device.name)
     world = distributed.join()

@@ -129,8 +129,13 @@ class Task(ABC, Generic[Input, Target, Net]):
     @abstractmethod
     def loss(self, net: Net, inputs: Any, targets: Any, carry: Any) -> Step: ...
 
+    @property
+    def finishes(self) -> bool:
+        """Whether something is learnt after the last epoch, by `finish`."""
+        return False
+
     def finish(self, net: Net) -> Net:
-        """Once, after the last epoch."""
+        """Once, after the last epoch, with the best weights: what is learnt from all training examples together."""
         return net
 
     # measuring

@@ -96,7 +96,14 @@ def fit(
             close_epoch(task, recipe, run, state, device, world, steps, show, clock)
     if state.at.step < steps:
         show.say(f"stopped: {state.at.stale} epochs without a better validation score (--patience {recipe.patience})")
-    return task.finish(state.net)
+    finish(task, run, device, world)
+    return state.net
+
+
+def finish(task: Task[Any, Any, Any], run: Run, device: Device, world: World) -> None:
+    """What a task learns after the last epoch goes with the best weights."""
+    if task.finishes and world.first:
+        run.keep_best(dict(task.finish(device.place(run.network())).state_dict()))
 
 
 def size(groups: Sequence[list[int]]) -> int:

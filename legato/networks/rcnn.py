@@ -192,7 +192,7 @@ def fit_svm(
 
     positive, chosen = features[objects], nothing[np.random.default_rng(k).permutation(len(nothing))[:keep]]
     scale = 1 / max(1e-6, float(np.linalg.norm(positive, axis=1).mean()))
-    svm = LinearSVC(C=1.0, class_weight="balanced", max_iter=5000, random_state=0)
+    svm = LinearSVC(C=1.0, class_weight="balanced", dual=False)  # more regions than features
     for _ in range(rounds):
         known = np.concatenate([positive, features[chosen]]) * scale
         svm.fit(known, np.arange(len(known)) < len(objects))

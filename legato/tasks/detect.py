@@ -251,6 +251,10 @@ class Detect(Task[Image, Any, nn.Module]):
     def loss(self, net: nn.Module, inputs: Canvas, targets: Targets, carry: Any) -> Step:
         return Step(self.detector.loss(net, inputs, targets.truths), weight=float(len(inputs.sizes)))
 
+    @property
+    def finishes(self) -> bool:
+        return self.detector.finish is not None
+
     def finish(self, net: nn.Module) -> nn.Module:
         """R-CNN learns its last layers from all training pictures at once."""
         return self.detector.finish(net, self.training_batches()) if self.detector.finish else net

@@ -42,7 +42,7 @@ def test_joints_from_a_table(table: Path) -> None:
     every = {p.name: j for s in found.splits.values() for p, j in zip(s.files, s.joints)}
     assert every["1.png"][:, 2].tolist() == [1, 1, -1]
     assert every["4.png"].tolist() == [[5, 6, 1], [15.5, 6, 1], [4, 20, 0]]
-    task = Pose(data=str(table), trunk="[conv4-relu-pool]*5-fc", size=32, refinements=1).adapt()
+    task = Pose(data=str(table), trunk="[conv4-relu-pool]*5-fc", size=32).adapt()
     inputs, targets = task.batch(task.examples("train"), range(9), None)
     assert int(targets.isnan().all(dim=-1).sum()) == 1
     step = task.loss(task.build(), inputs, targets, None)
