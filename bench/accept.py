@@ -104,9 +104,9 @@ ROWS = [
     ),
     *(
         Row(
-            f"camvid-{n}-6",
-            f"CamVid, {n.upper()}, 6 epochs",
-            f"segment {{data}}/camvid {FCN} --network {n} --epochs 6",
+            f"camvid-{n}-4",
+            f"CamVid, {n.upper()}, 4 epochs",
+            f"segment {{data}}/camvid {FCN} --network {n} --epochs 4",
             9,
             "mean_iou",
         )

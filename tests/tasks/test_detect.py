@@ -8,6 +8,8 @@ import PIL.Image
 import pytest
 import torch
 
+import legato
+from legato.data import scene_files
 from legato.data.scenes import shapes
 from legato.device import Device
 from legato.draws import Draws
@@ -203,3 +205,19 @@ def test_a_voc_set_of_cells(real_data):
     assert canvas.pixels.shape == (2, 3, 256, 320)
     assert isinstance(task.examples("train")[0][1], Boxes)
     assert targets.of == 255
+
+
+def test_what_is_learnt_after_the_last_epoch_is_in_the_run(tmp_path: Path) -> None:
+    """R-CNN's SVMs: they are in the best weights, and a training that was killed before them gets them by resuming."""
+    root = scene_files.write("coco", tmp_path / "shapes", train=12, valid=4, test=4, size=48)
+    flags = {"network": "rcnn", "trunk": "[conv8-relu-pool]*4-conv16-relu-fc", "epochs": 1, "workers": 0}
+    trained = legato.train(root, "detect", tmp_path / "run", **flags)
+    best = trained.run.best()
+    assert best["fitted"] == 1
+    assert best["svm.weight"].abs().sum() > 0
+    unfitted = {name: torch.zeros_like(t) if name in ("fitted", "svm.weight") else t for name, t in best.items()}
+    trained.run.keep_best(unfitted)
+    (trained.run.folder / "summary.json").unlink()
+    again = legato.resume(trained.run.folder).run.best()
+    torch.testing.assert_close(again["svm.weight"], best["svm.weight"], atol=1e-3, rtol=1e-3)
+    assert again["fitted"] == 1
