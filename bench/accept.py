@@ -87,6 +87,14 @@ ROWS = [
         split="valid",
     ),
     Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions", 8, seeds=THREE),
+    Row("rt-polarity", "RT polarity, 10 folds, Kim's CNN", "{data}/rt_polarity --folds 10", 26, split="folds"),
+    Row(
+        "multi30k",
+        "Multi30K, German to English, GRU with attention",
+        "translate {data}/multi30k --source de --target en",
+        60,
+        "bleu",
+    ),
     Row("tagger", "UD English EWT, universal tags, BLSTM", "{data}/ud_english_ewt", 8),
     Row(
         "withstands",
