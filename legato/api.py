@@ -16,7 +16,6 @@ from legato import tasks as tasks
 from legato.data.detect import read
 from legato.data.loader import order
 from legato.device import Device, choose, use
-from legato.draws import Draws
 from legato.errors import DataError, LegatoError, UsageError, nearest
 from legato.estimate import estimate
 from legato.files import write_text
@@ -30,6 +29,7 @@ from legato.task import TASKS, Decoding, Split, Task, lookup
 from legato.tasks.published import published_classifier
 from legato.training import ALONE, Evaluation, fit, merged
 from legato.training import evaluate as evaluate_one
+from legato.views import looked_at
 
 AnyTask = Task[Any, Any, Any]
 BUILT_IN = ("digits",)  # data sets that need no path
@@ -43,16 +43,18 @@ class Ready:
         self.task, self.device = task, device
         self.network: nn.Module = device.place(network)
 
-    def predict(self, *sources: str | Path, top: int = 5) -> list[Any]:
-        """An answer for each file."""
-        return [answer for _, answer in self.answers([str(s) for s in sources], Decoding(top))]
+    def predict(self, *sources: str | Path, top: int = 5, views: int = 1) -> list[Any]:
+        """An answer for each file; by the mean over several views of it, if there are more."""
+        return [answer for _, answer in self.answers([str(s) for s in sources], Decoding(top), views)]
 
-    def answers(self, sources: Sequence[str], how: Decoding, batch_size: int = 32) -> Iterator[tuple[Any, Any]]:
+    def answers(
+        self, sources: Sequence[str], how: Decoding, views: int = 1, batch_size: int = 32
+    ) -> Iterator[tuple[Any, Any]]:
         """(input, answer) for each source, in order; a broken one gives its DataError in place of both."""
         for first in range(0, len(sources), batch_size):
             found = [self.read(source) for source in sources[first : first + batch_size]]
             good = [x for x in found if not isinstance(x, DataError)]
-            answers = iter(self.answer(good, how) if good else [])
+            answers = iter(self.answer(good, how, views) if good else [])
             yield from ((x, x) if isinstance(x, DataError) else (x, next(answers)) for x in found)
 
     def read(self, source: str) -> Any:
@@ -62,8 +64,11 @@ class Ready:
             return error
 
     @torch.no_grad()
-    def answer(self, inputs: Sequence[Any], how: Decoding) -> list[Any]:
+    def answer(self, inputs: Sequence[Any], how: Decoding, views: int = 1) -> list[Any]:
         encoded = self.device.move(self.task.encode_inputs(inputs))
+        if views > 1:
+            outputs = looked_at(self.task, self.network, self.device, inputs, range(len(inputs)), views)
+            return self.task.predict(outputs, encoded, how)
         with self.device.autocast():
             outputs, _ = self.task.outputs(self.network, encoded, None)
         return self.task.predict(outputs, encoded, how)
@@ -271,8 +276,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores of a run on a split; of several runs, those of the mean of their outputs (an ensemble).
 
-    With `views` each example is also judged varied as in training, so many times in all, and the mean counts
-    (Krizhevsky et al. 2012, section 4.1, take ten crops).
+    With `views` each example is looked at so many times, mirrored, turned or varied as in training, and the mean counts
+    (`Task.view`).
     """
     if not runs:
         raise UsageError("no run to evaluate: name the folder of one, or of several for their ensemble")
@@ -295,7 +300,7 @@ def evaluate(
         return found.scores
     tally: dict[str, Any] = {}
     for indices in groups:
-        outputs = [o for member, task in zip(members, tasks) for o in views_of(member, task, split, indices, views)]
+        outputs = [judged(member, task, split, indices, views) for member, task in zip(members, tasks)]
         _, targets = first.batch(first.examples(split), indices, None)
         tally = merged(tally, first.tally(torch.stack(outputs).mean(0), members[0].device.move(targets)))
         show.advance(len(indices))
@@ -303,13 +308,18 @@ def evaluate(
     return first.scores(tally)
 
 
-def views_of(member: Trained, task: AnyTask, split: Split, indices: list[int], views: int) -> Iterator[Any]:
-    """Outputs for these examples as they are, and for `views` − 1 variations of each."""
-    for view in range(views):
-        draws = Draws(("view", view), indices) if view else None
-        inputs, _ = task.batch(task.examples(split), indices, draws)
-        with member.device.autocast():
-            yield task.outputs(member.network, member.device.move(inputs), None)[0]
+def judged(member: Trained, task: AnyTask, split: Split, indices: list[int], views: int) -> torch.Tensor:
+    """Outputs of one member for these examples."""
+    examples = task.examples(split)
+    if views > 1:
+        inputs = [examples[i][0] for i in indices]
+        return looked_at(task, member.network, member.device, inputs, indices, views)
+    inputs, _ = task.batch(examples, indices, None)
+    with member.device.autocast():
+        outputs = task.outputs(member.network, member.device.move(inputs), None)[0]
+    if not isinstance(outputs, torch.Tensor):
+        raise UsageError(f"{task.name}: answers that are no numbers have no mean, and make no ensemble")
+    return outputs
 
 
 def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path], split: Split) -> None:

@@ -1,7 +1,7 @@
 """What a task is: what to read, what to learn, how to measure, how to use. Not a word of devices or run folders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -29,6 +29,11 @@ class Step(NamedTuple):
     values: dict[str, Tensor]
     carry: Any = None
     weight: float = 1.0
+
+
+def same(outputs: Any) -> Any:
+    """What brings back outputs of a view that lies as the input does."""
+    return outputs
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,15 @@ class Task(ABC, Generic[Input, Target, Net]):
 
     @abstractmethod
     def encode_targets(self, targets: Sequence[Target], inputs: Any) -> Any: ...
+
+    def view(self, inputs: Sequence[Input], numbers: Sequence[int], k: int) -> tuple[Any, Callable[[Any], Any]]:
+        """The k-th view of these inputs as tensors, and what turns its outputs back; the 0th is of them as they are.
+
+        numbers: of the examples, for draws of their own. Raises UsageError where outputs of views have no mean.
+        """
+        if k:
+            raise UsageError(f"--views: {self.name} looks at its input in one way only")
+        return self.encode_inputs(inputs), same
 
     # learning
     @abstractmethod

@@ -21,7 +21,7 @@ class Evaluate:
     split: Literal["train", "valid", "test"] = "test"
     """Which examples."""
     views: int = 1
-    """Judge each example also varied as in training, so many times in all, and take the mean."""
+    """Look at each example in so many ways, mirrored, turned or varied as in training, and take the mean."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     quiet: bool = False

@@ -38,6 +38,8 @@ class Asking:
     export: str = ""
     """Folder for files of the answers, in the form their field exchanges: index PNGs of pixels, YOLO's lines of boxes,
     numbered masks of objects."""
+    views: int = 1
+    """Look at each picture in so many ways, mirrored, turned or varied as in training, and take the mean."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     json: bool = False
@@ -52,13 +54,15 @@ def main(args: list[str]) -> None:
     how = kind(**{f.name: getattr(options, f.name) for f in fields(kind)})
     if options.top < 1:
         raise UsageError(f"--top {options.top}: must be at least 1")
+    if options.views < 1:
+        raise UsageError(f"--views {options.views}: must be at least 1")
     trained = api.load(options.run, options.device)
     unreadable: list[DataError] = []
     sources, names = list(files(options.sources, trained.task, unreadable)), Names()
     for error in unreadable:
         print(f"legato: {error}", file=sys.stderr)
     broken = len(unreadable)
-    for source, (input, answer) in zip(sources, trained.answers(sources, how)):
+    for source, (input, answer) in zip(sources, trained.answers(sources, how, options.views)):
         if isinstance(answer, DataError):
             broken += 1
             print(f"legato: {answer}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """What the questions about a whole picture share: reading it, varying it, and a network chosen by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from legato.networks import registry, weights
 from legato.picture import Picture
 from legato.recipe import Recipe
 from legato.run import Run
-from legato.task import Split, Task
+from legato.task import Split, Task, same
 from legato.tasks import recommended, remembered
 from legato.tasks.transfer import copy_fitting, freeze_stages
 from legato.values import Image
@@ -193,6 +193,12 @@ class PictureTask(Task[Image, Any, nn.Module]):
     # tensors
     def encode_inputs(self, inputs: Sequence[Image]) -> Float[Tensor, "b c s s"]:
         return variations.middle(torch.stack([self.square(image) for image in inputs]), self.known.size)
+
+    def view(self, inputs: Sequence[Image], numbers: Sequence[int], k: int) -> tuple[Tensor, Callable[[Any], Any]]:
+        """Varied as in training (Krizhevsky et al. 2012, section 4.1, take ten crops)."""
+        if not k:
+            return super().view(inputs, numbers, k)
+        return self.varied(torch.stack([self.square(image) for image in inputs]), Draws(("view", k), numbers)), same
 
     def square(self, image: Image) -> UInt8[Tensor, "c l l"]:
         """The picture in the colours and the size that random crops are cut from."""

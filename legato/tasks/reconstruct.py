@@ -1,6 +1,6 @@
 """What is left of it after a narrow code? Autoencoders, of clean pictures or of noisy ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from legato.errors import UsageError, nearest
 from legato.metrics import reconstruction
 from legato.networks.autoencoder import AUTOENCODERS
 from legato.recipe import Recipe
-from legato.task import Decoding, Split, Step, Tally
+from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks.pictures import PictureTask, loaded, picture_set
 from legato.values import Image
 
@@ -54,6 +54,10 @@ class Reconstruct(PictureTask):
         deviation = self.noise if self.noise >= 0 else {"linear": 0.0, "denoising": 0.3}[self.network]
         noise = (draws or Draws(("noise",), indices)).normal("noise", *clean.shape[1:]) if deviation else 0.0
         return clean + deviation * noise, clean
+
+    def view(self, inputs: Sequence[Image], numbers: Sequence[int], k: int) -> tuple[Tensor, Callable[[Any], Any]]:
+        """What is made of a varied picture is that picture: there is no mean."""
+        return Task.view(self, inputs, numbers, k)
 
     def encode_targets(self, targets: Sequence[Any], inputs: Any) -> Tensor:
         return inputs

@@ -4,19 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from legato.data import augment as variations
 from legato.data import masks
 from legato.data.decode import read_image, resize, with_channels
+from legato.data.mask_statistics import statistics
 from legato.draws import Draws
-from legato.errors import DataError, UsageError, nearest
+from legato.errors import UsageError, nearest
 from legato.layers.normalize import Normalize, with_normalization
 from legato.layers.stages import stages
 from legato.metrics import segmentation
@@ -30,12 +31,13 @@ from legato.picture import overlays
 from legato.recipe import Recipe
 from legato.task import Decoding, Split, Step, Tally, Task
 from legato.tasks import trunks
+from legato.tasks.frames import Framed, framed, stood_up
 from legato.tasks.telling import told
 from legato.tasks.tiles import tiled
 from legato.tasks.transfer import copy_fitting
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
-from legato.values.turning import turned
+from legato.values.turning import lying, turned
 
 ON_A_TRUNK: dict[str, Callable[[nn.Sequential, int, int], nn.Module]] = {
     **{name: partial(fcn, name) for name in ("fcn8s", "fcn16s", "fcn32s")},
@@ -50,7 +52,6 @@ WHOLE: dict[str, Callable[[int, int], nn.Module]] = {
 }
 OF_A_FILE = ("fcn_resnet50_torchvision",)  # published whole, not as a trunk
 LARGEST_WINDOW = 320  # pixels; larger training pictures are cropped
-LOOKED_AT = 500  # training pictures, for means and the frequency of classes
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,6 @@ class Learnt:
     policy: str
     fingerprint: str
     set_aside: tuple[tuple[str, str], ...] = ()
-
-
-class Framed(NamedTuple):
-    """Pictures of any sizes in one tensor, each in the upper left corner of its frame."""
-
-    pixels: Float[Tensor, "b c h w"]  # in [0, 1]
-    sizes: Int64[Tensor, "b 2"]  # height and width of each
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
         published = weights.IMAGENET if self.network in OF_A_FILE else trunks.published(self.trunk, self.start_from)
         channels = len(published.mean) if published else 3
         train = masks.in_colours(found, channels).splits["train"]
-        counts, mean, sd, short = survey(train, found.names)
+        counts, mean, sd, short = statistics(train, found.names)
         learnt = Learnt(
             format=found.format,
             names=found.names,
@@ -186,6 +180,13 @@ class Segment(Task[Image, LabelMap, nn.Sequential]):
     def encode_targets(self, targets: Sequence[LabelMap], inputs: Framed) -> UInt8[Tensor, "b h w"]:
         """Beside a picture, in its frame, nothing is known."""
         return framed([t.labels for t in targets], inputs.sizes, VOID)
+
+    def view(
+        self, inputs: Sequence[Image], numbers: Sequence[int], k: int
+    ) -> tuple[Framed, Callable[[Tensor], Tensor]]:
+        """The k-th of the eight ways in which a picture can lie: mirrored, turned by quarters."""
+        encoded = self.encode_inputs([Image(lying(image.pixels, k), image.source) for image in inputs])
+        return encoded, partial(stood_up, encoded.sizes, k)
 
     # learning
     def build(self) -> nn.Sequential:
@@ -297,32 +298,3 @@ def check_variations(augmentation: str) -> variations.Augmentation:
     if how != able:
         raise UsageError(f"--augmentation {augmentation}: masks vary by flip, updown, rotate, scale and light; no more")
     return how
-
-
-def framed(parts: Sequence[Tensor], sizes: Int64[Tensor, "b 2"], value: int) -> UInt8[Tensor, "b ..."]:
-    """All in one tensor as large as the largest, filled up at the right and below."""
-    height, width = sizes.amax(dim=0).tolist()
-    return torch.stack([F.pad(p, (0, width - p.shape[-1], 0, height - p.shape[-2]), value=value) for p in parts])
-
-
-def survey(
-    train: masks.MaskedPictures | masks.OutlinedPictures, names: Sequence[str]
-) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...], int]:
-    """Pixels of each class, mean and standard deviation of each channel in [0, 1], and the shortest side.
-
-    Raises DataError where no pixel has a class.
-    """
-    counts = torch.zeros(256, dtype=torch.int64)
-    sums = squares = torch.zeros(train.channels, dtype=torch.float64)
-    pixels, short = 0, 1 << 30
-    for i in range(0, len(train), max(1, len(train) // LOOKED_AT)):
-        image, labels = train[i]
-        values = image.pixels.flatten(1).double() / 255
-        sums, squares = sums + values.sum(1), squares + values.square().sum(1)
-        pixels, short = pixels + values.shape[1], min(short, *image.pixels.shape[1:])
-        counts += torch.bincount(labels.labels.flatten().long(), minlength=256)
-    if not counts[:VOID].any():
-        raise DataError(f"{train.name(0)} and others: no pixel of their masks has a class; check the legend")
-    mean = sums / pixels
-    sd = (squares / pixels - mean.square()).clamp(min=1e-6).sqrt()
-    return tuple(counts[: len(names)].tolist()), tuple(mean.tolist()), tuple(sd.tolist()), short

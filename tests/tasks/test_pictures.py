@@ -18,8 +18,10 @@ from legato.run import Run
 from legato.task import Decoding
 from legato.tasks.classify import Classify
 from legato.tasks.label import Label
+from legato.tasks.reconstruct import Reconstruct
 from legato.tasks.regress import Regress
 from legato.training import evaluate, fit
+from legato.views import looked_at
 
 CPU = Device("cpu", "fp32", 1)
 SIDE = 16
@@ -176,3 +178,16 @@ def test_what_cannot_be_meant_is_refused_by_name(folder, tables):
         api.detect_task("no/such/folder")
     with pytest.raises(UsageError, match="did you mean augmentation"):
         api.train(folder, "classify", augmentatoin="flip")
+
+
+def test_views_are_the_variations_of_training_and_their_outputs_are_averaged(folder: Path) -> None:
+    task = Classify(data=str(folder), network="[conv4-relu-pool]-fc", size=SIDE, augmentation="flip,shift3").adapt()
+    net = task.build().eval()
+    examples, indices = task.examples("train"), [3, 1, 40]
+    with torch.no_grad():
+        found = looked_at(task, net, CPU, [examples[i][0] for i in indices], indices, 3)
+        batches = [task.batch(examples, indices, Draws(("view", k), indices) if k else None)[0] for k in range(3)]
+        torch.testing.assert_close(found, torch.stack([task.outputs(net, b, None)[0] for b in batches]).mean(0))
+    reconstruct = Reconstruct(data=str(folder)).adapt()
+    with pytest.raises(UsageError, match="reconstruct looks at its input in one way only"):
+        looked_at(reconstruct, reconstruct.build(), CPU, [examples[0][0]], [0], 2)

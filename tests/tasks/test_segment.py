@@ -21,6 +21,7 @@ from legato.tasks.tiles import tiled
 from legato.training import evaluate, fit
 from legato.values import VOID, Image, LabelMap
 from legato.values.labelmap import from_json
+from legato.views import looked_at
 
 TRUNK = "[conv8-relu-pool]*5-fc"  # five pools: stride 32
 
@@ -205,3 +206,26 @@ def test_what_cannot_be_done_is_said(data: Path, task: Segment) -> None:
         Segment(data=str(data), trunk=TRUNK, augmentation="shear").adapt()
     with pytest.raises(UsageError, match="did you mean foreground"):
         task.evidence(torch.rand(1, 2, 4, 4), "foregrund")
+
+
+def test_views_are_averaged_where_they_belong(task: Segment) -> None:
+    """Pictures of several sizes in one batch: as numpy turns each alone and back."""
+    torch.manual_seed(0)
+    net = task.build().eval()
+    rng = np.random.default_rng(0)
+    images = [
+        Image(torch.from_numpy(rng.integers(0, 256, (3, h, w), dtype=np.uint8)), "") for h, w in ((64, 96), (40, 50))
+    ]
+
+    def alone(pixels: np.ndarray) -> np.ndarray:
+        return task.outputs(net, task.encode_inputs([Image(torch.from_numpy(pixels.copy()), "")]), None)[0][0].numpy()
+
+    with torch.no_grad():
+        found = looked_at(task, net, Device("cpu"), images, [0, 1], 8)
+        for maps, image in zip(found, images):
+            pixels, wanted = image.pixels.numpy(), 0.0
+            for quarters in range(4):
+                turned = np.rot90(pixels, quarters, (1, 2))
+                wanted = wanted + np.rot90(alone(turned), -quarters, (1, 2))
+                wanted = wanted + np.rot90(alone(turned[..., ::-1])[..., ::-1], -quarters, (1, 2))
+            np.testing.assert_allclose(maps[:, : pixels.shape[1], : pixels.shape[2]], wanted / 8, atol=1e-5)
