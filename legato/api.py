@@ -197,6 +197,8 @@ def learn(
     except BaseException:
         with suppress(Exception):  # what went wrong first is what the user should see
             report(run, task, recipe, device, world, show)
+        if task.finishes:  # `resume` takes a run with a summary for finished
+            (run.folder / "summary.json").unlink(missing_ok=True)
         raise
     report(run, task, recipe, device, world, show)
 

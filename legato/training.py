@@ -96,13 +96,14 @@ def fit(
             close_epoch(task, recipe, run, state, device, world, steps, show, clock)
     if state.at.step < steps:
         show.say(f"stopped: {state.at.stale} epochs without a better validation score (--patience {recipe.patience})")
-    finish(task, run, device, world)
+    finish(task, run, device, world, show)
     return state.net
 
 
-def finish(task: Task[Any, Any, Any], run: Run, device: Device, world: World) -> None:
+def finish(task: Task[Any, Any, Any], run: Run, device: Device, world: World, show: Progress) -> None:
     """What a task learns after the last epoch goes with the best weights."""
     if task.finishes and world.first:
+        show.say(f"{len(task.examples('train')):,} examples once more, for what is learnt after training")
         run.keep_best(dict(task.finish(device.place(run.network())).state_dict()))
 
 

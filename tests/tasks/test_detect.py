@@ -207,7 +207,7 @@ def test_a_voc_set_of_cells(real_data):
     assert targets.of == 255
 
 
-def test_what_is_learnt_after_the_last_epoch_is_in_the_run(tmp_path: Path) -> None:
+def test_what_is_learnt_after_the_last_epoch_is_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R-CNN's SVMs: they are in the best weights, and a training that was killed before them gets them by resuming."""
     root = scene_files.write("coco", tmp_path / "shapes", train=12, valid=4, test=4, size=48)
     flags = {"network": "rcnn", "trunk": "[conv8-relu-pool]*4-conv16-relu-fc", "epochs": 1, "workers": 0}
@@ -218,6 +218,14 @@ def test_what_is_learnt_after_the_last_epoch_is_in_the_run(tmp_path: Path) -> No
     unfitted = {name: torch.zeros_like(t) if name in ("fitted", "svm.weight") else t for name, t in best.items()}
     trained.run.keep_best(unfitted)
     (trained.run.folder / "summary.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Detect, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            legato.resume(trained.run.folder)
     again = legato.resume(trained.run.folder).run.best()
     torch.testing.assert_close(again["svm.weight"], best["svm.weight"], atol=1e-3, rtol=1e-3)
     assert again["fitted"] == 1
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
