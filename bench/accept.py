@@ -34,6 +34,7 @@ class Row(NamedTuple):
     split: str = "test"  # or `metrics`: the last line of metrics.jsonl; `folds`: the mean over folds; `attack`
     members: tuple[str, ...] = ()  # rows whose runs make an ensemble, instead of a training
     made: str = ""  # arguments of `legato data`; {made} in `train` is the folder it fills
+    views: int = 1  # ways in which each test example is looked at
 
 
 ATTACKED = 2000  # test pictures, to measure what a network withstands
@@ -120,7 +121,14 @@ ROWS = [
         )
         for n in ("fcn8s", "fcn16s", "fcn32s")
     ),
-    Row("roads", "Massachusetts roads, FPN", f"segment {{data}}/massachusetts_roads {ROADS}", 20, "iou/foreground"),
+    Row(
+        "roads",
+        "Massachusetts roads, FPN, 8 views of a tile",
+        f"segment {{data}}/massachusetts_roads {ROADS}",
+        20,
+        "iou/foreground",
+        views=8,
+    ),
     *(
         Row(f"bccd-{n}", f"BCCD, {what}", f"detect {{data}}/bccd {START} --network {n} {how}", minutes, "AP50")
         for n, what, how, minutes in (
@@ -222,7 +230,7 @@ class Read(NamedTuple):
 
 
 def read_split(run: Path, row: Row) -> Read:
-    found = legato("evaluate", str(run), "--split", row.split, "--json")
+    found = legato("evaluate", str(run), "--split", row.split, "--views", str(row.views), "--json")
     judged = next((found[name] for name in ("count", "words", "characters") if name in found), None)
     examples = json.loads((run / "run.json").read_text())["task"]["learnt"]["examples"]  # of train, valid and test
     between = tuple(found[f"{row.score} {end}"] for end in ("low", "high") if f"{row.score} {end}" in found)
@@ -298,7 +306,8 @@ def command(row: Row) -> str:
     if row.members:
         return f"legato evaluate {' '.join(f'{m}-{s}' for m in row.members for s in by_name(m).seeds)} --split test"
     first = f"legato data {row.made.format(made='DATA')} && " if row.made else ""
-    return f"{first}legato train {row.train.format(data='$LEGATO_DATA', made='DATA')}"
+    then = f" && legato evaluate RUN --views {row.views}" if row.views > 1 else ""
+    return f"{first}legato train {row.train.format(data='$LEGATO_DATA', made='DATA')}{then}"
 
 
 def shown(row: Row, values: list[float], between: list[float]) -> str:
