@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from legato import extension
+from legato import api, extension
 from legato.cli import VERBS, main
 from legato.networks.registry import NETWORKS
 from legato.recurrent.cells import CELLS
@@ -24,6 +24,7 @@ FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.M | re.S)
 def as_if_alone(monkeypatch):
     """What a page gives by --with, or registers, is gone after it: other tests run in the same process."""
     monkeypatch.setattr(extension, "GIVEN", {})
+    assert api.AnyTask and TASKS  # what legato has itself is there before
     kept = [(registry, dict(registry)) for registry in (CELLS, NETWORKS, TASKS)]
     yield
     for registry, before in kept:
