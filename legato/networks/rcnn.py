@@ -61,8 +61,10 @@ class RCNN(nn.Module):
         return self.describe(self.trunk(warped)[-1]).float()
 
     def features(self, canvas: Canvas, regions: Sequence[Boxes]) -> Float[Tensor, "r f"]:
-        """Of the regions of all pictures, one picture after another."""
-        parts = [self(part) for part in warp(canvas, regions).split(TOGETHER)]
+        """Of the regions of all pictures, one picture after another; so many at once that memory is bounded."""
+        boxes, counts = torch.cat(list(regions)), torch.tensor([len(r) for r in regions])
+        picture = torch.repeat_interleave(counts).to(boxes.device)
+        parts = [self(warp(canvas, *some)) for some in zip(boxes.split(TOGETHER), picture.split(TOGETHER))]
         return torch.cat([*parts, canvas.pixels.new_zeros(0, FEATURES)])
 
 
@@ -70,16 +72,13 @@ def rcnn(parts: Parts) -> RCNN:
     return RCNN(parts.trunk([16]), parts.classes)
 
 
-def warp(canvas: Canvas, regions: Sequence[Boxes]) -> Float[Tensor, "r c s s"]:
+def warp(canvas: Canvas, boxes: Boxes, picture: Int64[Tensor, "r"]) -> Float[Tensor, "r c s s"]:
     """Each region, whatever its shape, stretched to a square, with 8 pixels of context around it (appendix A).
 
-    What lies beside the picture is black.
+    picture: the number of the one it lies in. What lies beside a picture is black.
     """
-    counts = torch.tensor([len(r) for r in regions])
-    boxes = torch.cat(list(regions))
     margin = (boxes[:, 2:] - boxes[:, :2]) * CONTEXT / (SIDE - 2 * CONTEXT)
     wide = torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], dim=1)
-    picture = torch.repeat_interleave(counts).to(boxes.device)
     return roi_align(canvas.pixels, wide, picture, SIDE, stride=1, samples=1)
 
 

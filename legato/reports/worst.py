@@ -50,6 +50,8 @@ def heading(shown: int, errors: int, split: Split) -> str:
 
 def misjudged(trained: Trained, split: Split, indices: Sequence[int]) -> Section:
     """What is true and what the network says, where there is more to say than one class."""
+    if with_target(*trained.task.examples(split)[indices[0]]) is not None:  # two pictures of each
+        indices = indices[:PAIRS]
     inputs, _, outputs = trained.outputs(split, indices)
     task, chosen = trained.task, [trained.task.examples(split)[i] for i in indices]
     answers = task.predict(outputs, inputs, Decoding())

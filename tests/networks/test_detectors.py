@@ -220,11 +220,12 @@ def test_true_cells_are_read_back_as_the_true_boxes():
 def test_a_warped_region_shows_its_box_and_16_pixels_in_227_around_it():
     seen = canvas((64, 64))
     box = boxes((20, 24, 44, 40))
-    warped = rcnn.warp(seen, [box])
+    warped = rcnn.warp(seen, box, torch.zeros(len(box), dtype=torch.int64))
     inner = warped[:, :, rcnn.CONTEXT : -rcnn.CONTEXT, rcnn.CONTEXT : -rcnn.CONTEXT]
     direct = roi_align(seen.pixels, box, torch.tensor([0]), rcnn.SIDE - 2 * rcnn.CONTEXT, 1, samples=1)
     torch.testing.assert_close(inner, direct, atol=1e-4, rtol=1e-4)
-    assert rcnn.warp(seen, [boxes((0, 0, 10, 10))])[0, :, 0, 0].abs().sum() == 0  # beside the picture it is black
+    corner = rcnn.warp(seen, boxes((0, 0, 10, 10)), torch.tensor([0]))[0, :, 0, 0]
+    assert corner.abs().sum() == 0  # beside the picture it is black
 
 
 def test_svms_and_moves_are_fitted_after_training():
