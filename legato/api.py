@@ -19,6 +19,7 @@ from legato.device import Device, choose, use
 from legato.errors import DataError, LegatoError, UsageError, nearest
 from legato.estimate import estimate
 from legato.files import write_text
+from legato.moving import brought, maybe_moved, moved
 from legato.networks import registry
 from legato.networks.describe import Column, Row, lecture_table
 from legato.networks.describe import describe as stages_of
@@ -32,7 +33,6 @@ from legato.training import evaluate as evaluate_one
 from legato.views import looked_at
 
 AnyTask = Task[Any, Any, Any]
-BUILT_IN = ("digits",)  # data sets that need no path
 
 
 class Ready:
@@ -220,9 +220,16 @@ def reported_splits(task: AnyTask) -> list[Split]:
     return ["valid"] if len(task.examples("valid")) else []
 
 
-def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progress = SILENT) -> Trained:
-    """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule."""
+def resume(
+    folder: str | Path, *, epochs: int = 0, data: str | Path = "", device: str = "", show: Progress = SILENT
+) -> Trained:
+    """Go on with a training as if it had never stopped; `epochs` makes it longer, which changes its schedule.
+
+    `data`: where its data are now. Raises DataError if they are not the same.
+    """
     run = Run(folder)
+    if data:
+        run.rewrite(task=brought(run.task(), data))
     task, recipe = run.task(), run.recipe()
     chosen_device = run.device()
     if device and device != chosen_device.name:
@@ -242,7 +249,8 @@ def resume(folder: str | Path, *, epochs: int = 0, device: str = "", show: Progr
         show.say(f"{folder} is finished ({recipe.epochs} epochs); --epochs makes it longer")
         return Trained(run, chosen_device.name)
     world = distributed.join()
-    learn(run, task, recipe, chosen_device, world, show if world.first else SILENT)
+    with maybe_moved(task, folder):
+        learn(run, task, recipe, chosen_device, world, show if world.first else SILENT)
     return Trained(run, chosen_device.name)
 
 
@@ -287,9 +295,12 @@ def evaluate(
         raise UsageError(f"--views {views}: must be at least 1")
     members = [Trained(Run(folder), device) for folder in runs]
     tasks = [moved(member.task, data) for member in members]
-    check_ensemble(tasks, runs, split)
+    with maybe_moved(tasks[0], runs[0]):
+        check_ensemble(tasks, runs, split)
     first, recipe = tasks[0], members[0].run.recipe()
-    if not len(first.examples(split)):
+    with maybe_moved(first, runs[0]):
+        examples = first.examples(split)
+    if not len(examples):
         there = [s for s in get_args(Split) if len(first.examples(s))]
         raise DataError(f"{data or first.data}: no {split} split; --split names another: {' or '.join(there)}")
     groups = order(first, split, recipe, 0)
@@ -338,11 +349,6 @@ def check_ensemble(tasks: Sequence[AnyTask], runs: Sequence[str | Path], split: 
 def asked_of(task: AnyTask, split: Split) -> tuple[Any, ...]:
     """What decides which examples a split has: the data, the fold where it deals them anew, and how many there are."""
     return Path(task.data).resolve(), split != "test" and getattr(task, "fold", ""), len(task.examples(split))
-
-
-def moved(task: AnyTask, data: str | Path) -> AnyTask:
-    """The task on other data of the same kind, with what it has learnt from its own."""
-    return replace(task, data=str(data)) if data else task
 
 
 def predict(run: str | Path, sources: Sequence[str | Path], top: int = 5, device: str = "auto") -> list[Any]:

@@ -111,9 +111,10 @@ class Run:
     def device(self) -> Device:
         return from_json(Device, self.about()["device"], f"{self.folder / 'run.json'}: device")
 
-    def rewrite(self, **parts: Any) -> None:
-        """Replace parts of run.json (the recipe of a run that is extended)."""
-        about = self.about() | {name: to_json(part) for name, part in parts.items()}
+    def rewrite(self, recipe: Recipe | None = None, task: Task[Any, Any, Any] | None = None) -> None:
+        """Replace in run.json the recipe of a run that is extended, or the task of one whose data have moved."""
+        about = self.about() | ({"recipe": to_json(recipe)} if recipe else {})
+        about |= {"task": {"name": task.name, **to_json(task)}} if task else {}
         write_text(self.folder / "run.json", json.dumps(about, indent=1, ensure_ascii=False))
 
     # how it went

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -58,6 +58,16 @@ class Task(ABC, Generic[Input, Target, Net]):
     takes: ClassVar[tuple[type, ...]]
     decoding: ClassVar[type[Decoding]] = Decoding  # what one may say of answers, as flags of `legato predict`
     by_line: ClassVar[bool] = False  # a text file holds an input on each line, not one in all
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a size below 0, or below 1 where that is no choice: metadata `least`, else the default
+        says which; and for a dropout that leaves nothing."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if type(f.default) is int and value < (least := f.metadata.get("least", min(1, f.default))):
+                raise UsageError(f"--{f.name.replace('_', '-')} {value}: must be at least {least}")
+            if f.name == "dropout" and not value < 1:
+                raise UsageError(f"--dropout {value:g}: a share of what is dropped, below 1")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

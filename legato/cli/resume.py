@@ -18,6 +18,8 @@ class Resume:
     """Folder of the run."""
     epochs: int = 0
     """New number of epochs in all; 0: as begun."""
+    data: str = ""
+    """Where its data are now, if they have been moved."""
     device: str = ""
     """Another device than it was begun on."""
     quiet: bool = False
@@ -29,6 +31,7 @@ class Resume:
 def main(args: list[str]) -> None:
     options = arguments.parse(Resume, args, "resume")
     quiet = options.quiet or options.json
-    trained = api.resume(options.run, epochs=options.epochs, device=options.device, show=choose(quiet))
+    where = {"data": options.data, "device": options.device}
+    trained = api.resume(options.run, epochs=options.epochs, **where, show=choose(quiet))
     if options.json:
         show.as_json({"run": str(trained.run.folder), **api.best_report(trained.run)})

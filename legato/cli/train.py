@@ -12,6 +12,7 @@ from legato import api
 from legato.cli import arguments, show
 from legato.distributed import first
 from legato.errors import UsageError, nearest
+from legato.moving import BUILT_IN
 from legato.progress import choose
 from legato.recipe import Recipe
 from legato.run import Run
@@ -99,11 +100,11 @@ def which_task(args: list[str]) -> tuple[type[api.AnyTask], list[str]]:
         return type(Run(model).task()), args
     if not data or "--help" in args or "-h" in args:
         return TASKS["classify"], args
-    if not Path(data).exists() and data not in api.BUILT_IN:
+    if not Path(data).exists() and data not in BUILT_IN:
         beside = [str(p) for p in Path(data).parent.glob("*")] if Path(data).parent.is_dir() else []
-        near = nearest(data, [*TASKS, *api.BUILT_IN, *beside])
+        near = nearest(data, [*TASKS, *BUILT_IN, *beside])
         known = near if "did you mean" in near else f"; tasks are {', '.join(TASKS)}"
-        raise UsageError(f"{data}: neither a task nor a file, a folder or {', '.join(api.BUILT_IN)}{known}")
+        raise UsageError(f"{data}: neither a task nor a file, a folder or {', '.join(BUILT_IN)}{known}")
     return lookup(api.detect_task(data)), args
 
 

@@ -35,6 +35,7 @@ class Classify(PictureTask):
     kinds: ClassVar[tuple[Kind, ...]] = ("class",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.adversarial:
             adversary(self.adversarial)  # complain now rather than at the first step
 

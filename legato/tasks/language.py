@@ -130,8 +130,6 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
     def adapt(self) -> "Language":
         """Raises DataError for a text shorter than a window, UsageError for a stride that does not fit in it."""
         found = corpus(self.data)
-        if self.window < 1:
-            raise UsageError(f"--window {self.window}: must be at least 1")
         stride = self.stride or self.window
         if not 1 <= stride <= self.window:
             raise UsageError(f"--stride {self.stride}: must lie between 1 and the window, {self.window}")

@@ -71,7 +71,7 @@ class Pose(Task[Image, Keypoints, nn.Sequential]):
     """heatmaps: a map for each joint; deeppose: regression by a dense layer, in a cascade (Toshev & Szegedy 2014)."""
     trunk: str = "squeezenet"
     """A classifier from `legato list networks`."""
-    refinements: int = 2
+    refinements: int = field(default=2, metadata={"least": 0})
     """Stages of deeppose's cascade that look again around each joint."""
     size: int = 160
     """Side of the square the network sees, pixels."""

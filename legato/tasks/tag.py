@@ -79,7 +79,7 @@ class Tag(Task[Sentence, Sentence, Tagger]):
     """Numbers that stand for a word."""
     spelling: Literal["cnn", "rnn", "none"] = "cnn"
     """How the characters of a word are read: by convolution, by a recurrent network both ways, or not at all."""
-    ahead: int = 2
+    ahead: int = field(default=2, metadata={"least": 0})
     """Words that a tag may wait for, if it reads ahead."""
     chunk: int = 1
     """Words tagged at once, if it reads ahead: larger is cheaper, and later."""
