@@ -7,6 +7,7 @@ R-CNN's glue is its whole inference beside its trunk, pyramid and heads alone on
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -123,10 +124,10 @@ def segmenter() -> None:
     race(f"{title}: inference", {"torch: plain": asked(bare, plain), "legato": asked(net, lambda: net(x))}, rounds=3)
 
 
-def faster(name: str) -> None:
+def faster(name: str, trunk: str = "squeezenet") -> None:
     """Inference, and the products it cannot do without: trunk, neck, proposals, and the head on as many regions."""
     detector, pictures = DETECTORS[name], PLACED.move(canvas()[0])
-    net: Any = PLACED.place(detector.build(PARTS))
+    net: Any = PLACED.place(detector.build(replace(PARTS, network=trunk)))
     with torch.no_grad():
         chosen = net.eval()(pictures.pixels, faster_rcnn.use(pictures.sizes)).regions
         crops = net.crop(net.neck(net.trunk(pictures.pixels)), chosen, faster_rcnn.BINS)
@@ -136,7 +137,7 @@ def faster(name: str) -> None:
         net.proposals(maps)
         net.head(crops)
 
-    title = f"{name} on SqueezeNet, {WIDTH} × {HEIGHT}, batch {BATCH}, {sum(map(len, chosen))} regions"
+    title = f"{name} on {trunk}, {WIDTH} × {HEIGHT}, batch {BATCH}, {sum(map(len, chosen))} regions"
     jobs = {
         "trunk, neck and heads alone": asked(net, products),
         "legato: all of it": asked(net, lambda: detector.detect(net, pictures)),
@@ -211,6 +212,8 @@ def main() -> None:
     segmenter()
     faster("faster_rcnn_pyramid")
     faster("faster_rcnn")
+    faster("faster_rcnn_pyramid", "resnet18")
+    faster("faster_rcnn_pyramid", "resnet50")
     trunk = fully_convolutional(registry.build("squeezenet", 2, 3, 224), (3, 224, 224))
     pixelwise("FPN on SqueezeNet", fpn(trunk, 11))
     pixelwise("DeconvNet, small", deconvnet_small(11))

@@ -67,13 +67,20 @@ class RegionProposals(nn.Module):
         return torch.cat(boxes), torch.cat(logits, dim=1).float(), torch.cat(changes, dim=1).float()
 
 
+class FlatByPlace(nn.Module):
+    """(r, c, n, n) → (r, n · n · c), place by place: as regions are cut out and lie in memory, so without a copy."""
+
+    def forward(self, x: Float[Tensor, "r c n n"]) -> Float[Tensor, "r _"]:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
 class RegionHead(nn.Module):
     """What a region (r, channels, 7, 7) shows: logits (r, classes + 1), and changes of its box for each class."""
 
     def __init__(self, channels: int, hidden: int, classes: int) -> None:
         super().__init__()
         self.look = stages(
-            flat=nn.Flatten(),
+            flat=FlatByPlace(),
             fc6=nn.Linear(channels * BINS * BINS, hidden), relu6=nn.ReLU(),
             fc7=nn.Linear(hidden, hidden), relu7=nn.ReLU(),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,15 +40,15 @@ def roi_align_levels(
     together again; what is summed here is what autograd distributes there.
     """
     b, c = maps[0].shape[:2]
-    sizes = torch.tensor([x.shape[2:] for x in maps], device=boxes.device)
+    sizes = torch.tensor([x.shape[2:] for x in maps], dtype=torch.int32, device=boxes.device)  # half of int64's bytes
     table = torch.cat([x.permute(0, 2, 3, 1).reshape(-1, c) for x in maps])
-    begins = F.pad((b * sizes.prod(dim=1)).cumsum(0), (1, 0))[level]
+    begins = F.pad((b * sizes.prod(dim=1)).cumsum(0), (1, 0))[level].int()
     heights, widths = sizes[level].unbind(1)
     stride = boxes.new_tensor(strides)[level]
     x1, y1, x2, y2 = (boxes / stride[:, None]).unbind(1)
     row, row_weights = readings(y1, y2, size, samples, heights)
     column, column_weights = readings(x1, x2, size, samples, widths)
-    row = (row + (picture * heights)[:, None, None]) * widths[:, None, None] + begins[:, None, None]
+    row = (row + (picture.int() * heights)[:, None, None]) * widths[:, None, None] + begins[:, None, None]
     position = row[:, :, None, :, None] + column[:, None, :, None, :]  # (r, size, size, 2 samples, 2 samples)
     weight = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
     bags = (len(boxes) * size * size, (2 * samples) ** 2)
@@ -58,8 +58,8 @@ def roi_align_levels(
 
 
 def readings(
-    low: Float[Tensor, "r"], high: Float[Tensor, "r"], size: int, samples: int, length: Int64[Tensor, "r"]
-) -> tuple[Int64[Tensor, "r {size} 2*{samples}"], Float[Tensor, "r {size} 2*{samples}"]]:
+    low: Float[Tensor, "r"], high: Float[Tensor, "r"], size: int, samples: int, length: Int32[Tensor, "r"]
+) -> tuple[Int32[Tensor, "r {size} 2*{samples}"], Float[Tensor, "r {size} 2*{samples}"]]:
     """Along one axis of `length` positions, from `low` to `high` in positions: which ones each bin reads, and how much
     each counts."""
     share = (torch.arange(size * samples, device=low.device) + 0.5) / (size * samples)
@@ -69,7 +69,7 @@ def readings(
     at = at.clamp(min=0).minimum(last)
     first = at.floor().minimum((last - 1).clamp(min=0))
     beyond = at - first
-    index = torch.stack([first, (first + 1).minimum(last)], dim=-1).long()
+    index = torch.stack([first, (first + 1).minimum(last)], dim=-1).int()
     weight = torch.stack([(1 - beyond) * counts, beyond * counts], dim=-1)
     return index.view(len(low), size, 2 * samples), weight.view(len(low), size, 2 * samples)
 
