@@ -87,7 +87,7 @@ ROWS = [
         "nats_per_character",
         split="valid",
     ),
-    Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions", 8, seeds=THREE),
+    Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions --fold all", 8, seeds=THREE),
     Row("rt-polarity", "RT polarity, 10 folds, Kim's CNN", "{data}/rt_polarity --folds 10", 26, split="folds"),
     Row(
         "multi30k",

@@ -41,7 +41,8 @@ def estimate(task: Task[Any, Any, Any], recipe: Recipe, device: Device, folder: 
     beside = SLOTS.get(recipe.optimizer, 2) + bool(recipe.ema)  # as large as the weights, kept with them
     memory = held(device) + beside * weights
     disk = (3 + 2 * beside) * weights  # the best weights, and the state: while it is replaced, the old one and the new
-    line = f"about {duration(total)} for {steps:,} steps, {size(memory)} of memory, {size(disk)} of disk"
+    work = f"{steps:,} step{'s' * (steps != 1)}"
+    line = f"about {duration(total)} for {work}, {size(memory)} of memory, {size(disk)} of disk"
     free = shutil.disk_usage(next(p for p in (folder, *folder.absolute().parents) if p.exists())).free
     return line + (f"; only {size(free)} of disk are free: --to names another place" if disk > free else "")
 

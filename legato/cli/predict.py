@@ -76,7 +76,7 @@ def main(args: list[str]) -> None:
     if broken:
         others = "; the others are answered above" if broken < len(sources) + len(unreadable) else ""
         what = "sentences" if trained.task.by_line else "inputs" if Text in trained.task.takes else "files"
-        many = f"{broken} files" if unreadable else f"{broken} of {len(sources)} {what}"
+        many = f"{broken} file{'s' * (broken != 1)}" if unreadable else f"{broken} of {len(sources)} {what}"
         raise DataError(f"{many} could not be read{others}")
 
 

@@ -27,15 +27,17 @@ def tally(probabilities: Float[Tensor, "b k"], targets: Int[Tensor, "b"]) -> dic
 
 
 def scores(tally: dict[str, Tensor]) -> dict[str, float]:
-    """accuracy, errors, count, top5, log_loss (nats an example), calibration_error (Guo et al. 2017, eq. 3)."""
+    """accuracy, errors, count, log_loss (nats an example), calibration_error (Guo et al. 2017, eq. 3); and top5, where
+    there are more classes than that."""
     confusion = tally["confusion"]
     count, right = int(confusion.sum()), int(confusion.trace())
     _, confident, hits = tally["calibration"]
+    top5 = {"top5": int(tally["top5"]) / max(1, count)} if len(confusion) > 5 else {}
     return {
         "accuracy": right / max(1, count),
         "errors": count - right,
         "count": count,
-        "top5": int(tally["top5"]) / max(1, count),
+        **top5,
         "log_loss": float(tally["log_loss"]) / max(1, count),
         "calibration_error": float((confident - hits).abs().sum()) / max(1, count),
     }

@@ -54,7 +54,7 @@ def test_a_tagger_answers_each_line_of_a_file(tagger, tmp_path, capsys):
     code, answers, told = asked(tagger, str(tmp_path / "in.txt"), "one", capsys=capsys)
     assert (code, [a["file"] for a in answers]) == (3, ["one"])
     assert "in.txt: not UTF-8 at byte 6" in told
-    assert "1 files could not be read; the others are answered above" in told
+    assert "1 file could not be read; the others are answered above" in told
 
 
 def test_a_folder_is_its_texts(critic, tmp_path, capsys):
