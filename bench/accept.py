@@ -88,6 +88,7 @@ ROWS = [
         split="valid",
     ),
     Row("trec", "TREC questions, 6 classes, Kim's CNN", "{data}/trec_questions --fold all", 8, seeds=THREE),
+    Row("trec-ensemble", "TREC, the three of them", "", 1, members=("trec",)),
     Row("rt-polarity", "RT polarity, 10 folds, Kim's CNN", "{data}/rt_polarity --folds 10", 26, split="folds"),
     Row(
         "multi30k",
