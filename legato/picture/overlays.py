@@ -57,14 +57,19 @@ def boxes(image: Image | Tensor, found: Boxes) -> Picture:
 
 
 def label_map(image: Image | Tensor, found: LabelMap, strength: float = 0.55) -> Picture:
-    """Every pixel tinted in the colour of its class, with white borders; below it the classes that occur."""
+    """Every pixel tinted in the colour of its class, with white borders; below it the classes that occur.
+
+    What is called background is left as it is, and not spoken of unless there is nothing else.
+    """
     drawn, factor = canvas(image)
     labels = found.labels.numpy().repeat(factor, 0).repeat(factor, 1)
     tints = np.array(palette(), dtype=np.float32).reshape(256, 3)[labels]
-    opacity = np.where(labels == VOID, 0, strength)[..., None]
+    behind = [k for k, name in enumerate(found.names) if name.lower() == "background"]
+    opacity = np.where(np.isin(labels, [VOID, *behind]), 0, strength)[..., None]
     mixed = (1 - opacity) * np.asarray(drawn) + opacity * tints
     mixed[borders(labels, max(1, line_width(drawn) // 2))] = 255
     shares = found.shares()
+    shares = {name: share for name, share in shares.items() if found.names.index(name) not in behind} or shares
     texts = [f"{shortened(name, 24)} {percent(share)}" for name, share in shares.items()]
     colours = [colour(found.names.index(name)) for name in shares]
     return with_legend(pixels(from_array(mixed)), list(zip(texts, colours)))

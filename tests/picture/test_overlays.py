@@ -44,6 +44,16 @@ def test_a_label_map_is_tinted_and_says_what_it_shows() -> None:
         np.testing.assert_allclose(drawn[200, x], expected, atol=1)
 
 
+def test_a_background_stays_as_it_is() -> None:
+    labels = torch.zeros(100, 200, dtype=torch.uint8)
+    labels[:, 100:] = 1
+    drawn = np.asarray(o.label_map(grey(100, 200), LabelMap(labels, ("background", "road"))))
+    assert (drawn[200, 150] == 120).all()
+    np.testing.assert_allclose(drawn[200, 450], 0.45 * 120 + 0.55 * np.array(o.colour(1)), atol=1)
+    alone = np.asarray(o.label_map(grey(100, 200), LabelMap(torch.zeros_like(labels), ("background", "road"))))
+    assert alone.shape == drawn.shape  # a legend all the same
+
+
 def test_left_is_blue_and_right_is_orange() -> None:
     x = torch.linspace(20, 180, 14)
     bodies = k.truth(torch.stack([x, x], dim=1), [True] * 14, k.LSP)
