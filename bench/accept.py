@@ -70,7 +70,7 @@ ROWS = [
     Row("cifar10-resnet", "cifar10_small (10,000), from scratch", "{data}/cifar10_small", 6),
     Row("gtsrb", "gtsrb_small, from scratch", "{data}/gtsrb_small --augmentation rotate10,scale10,shift3", 3),
     Row("caltech-probe", "caltech101_20, last stage of SqueezeNet", f"{{data}}/caltech101_20 {LINEAR}", 2, seeds=THREE),
-    Row("caltech-scratch", "caltech101_20, from scratch", "{data}/caltech101_20 --network resnet18", 12),
+    Row("caltech-scratch", "caltech101_20, from scratch", "{data}/caltech101_20 --network resnet18 --size 96", 25),
     Row(
         "galaxies",
         "galaxies_small, 5 folds",
