@@ -17,6 +17,7 @@ from legato.distributed import World
 from legato.draws import seed_from
 from legato.errors import LegatoError
 from legato.interrupt import Interrupted, interruptible
+from legato.layers.fused import fused
 from legato.optimization import average, optimizer_of, set_lr, train_mode
 from legato.progress import SILENT, Progress
 from legato.recipe import Recipe, lr_at
@@ -57,7 +58,8 @@ def fit(
     the last good state kept.
     """
     state = begun(task, recipe, run, device, world, show)
-    wrapped = world.wrap(state.net)
+    net = fused(state.net)  # the same weights, read faster
+    wrapped = world.wrap(net)
     groups = order(task, "train", recipe, 0)
     steps = min(recipe.steps or len(groups) * recipe.epochs, len(groups) * recipe.epochs)
 
@@ -67,7 +69,7 @@ def fit(
             show.start(f"epoch {state.at.epoch + 1}/{recipe.epochs}", size(groups), size(groups[:first]))
             for micro_batches in loader(task, "train", recipe, world, state.at.epoch, first):
                 seed_from(recipe.seed, "noise", state.at.step, world.rank)  # dropout is a function of the step
-                train_mode(state.net)
+                train_mode(net)
                 accumulate_gradients(task.during(state.at.step / steps), wrapped, state, micro_batches, device, world)
                 norm = nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm or math.inf)
                 if not norm.isfinite():
@@ -92,7 +94,7 @@ def fit(
                     break
             show.stop()
             seconds = time.monotonic() - began
-            clock = {"seconds": seconds, "examples_per_second": size(groups[first:]) / seconds}
+            clock = {"seconds": seconds, "examples_per_second": size(groups[first : state.at.batch]) / seconds}
             close_epoch(task, recipe, run, state, device, world, steps, show, clock)
     if state.at.step < steps:
         show.say(f"stopped: {state.at.stale} epochs without a better validation score (--patience {recipe.patience})")
