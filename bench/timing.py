@@ -28,11 +28,16 @@ def race(title: str, jobs: dict[str, Callable[[], float]], rounds: int = 5) -> d
     print(f"\n{title}   ({rounds} rounds, medians; others used {share:.0%} of the machine)")
     for name, row in found.items():
         print(f"  {name:44} {row['rate']:12,.1f}/s   × {row['ratio']:.2f}", flush=True)
+    keep(title, {"others": round(share, 3), "rounds": rounds, **found})
+    return found
+
+
+def keep(title: str, found: dict[str, object]) -> None:
+    """The last figures of each race lie in results/races.json."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "races.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(kept | {title: {"others": round(share, 3), "rounds": rounds, **found}}, indent=1))
-    return found
+    file.write_text(json.dumps(kept | {title: found}, indent=1))
 
 
 def busy() -> float:

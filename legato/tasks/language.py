@@ -25,7 +25,7 @@ from legato.recipe import Recipe
 from legato.recurrent import cells
 from legato.recurrent.stack import Stack
 from legato.task import Decoding, Split, Step, Tally, Task
-from legato.tasks.writing import written
+from legato.tasks.writing import written, written_together
 from legato.values import Scores, Text
 
 Ids = Int[Tensor, "_"]  # as long as it likes
@@ -289,6 +289,15 @@ class Language(Task[Text | Ids, Ids, CharRNN]):
             ids = self.encode_inputs([prompt]).ids.to(device) if not is_empty(prompt) else self.beginning(device)
             rng, unknown = generator("sample", how.seed, row), self.known.vocabulary.unknown
             yield from self.whole_characters(written(net, ids, how, rng, unknown))
+
+    @torch.inference_mode()
+    def several(self, net: CharRNN, prompt: Text, how: Sampling, count: int) -> list[str]:
+        """So many texts after one prompt, drawn together: the k-th is what the seed k numbers on writes alone."""
+        device = net.out.weight.device
+        ids = self.beginning(device) if is_empty(prompt) else self.encode_inputs([prompt]).ids.to(device)
+        rngs = [generator("sample", how.seed + k, 0) for k in range(count)]
+        texts = written_together(net, ids, how, rngs, self.known.vocabulary.unknown)
+        return ["".join(self.whole_characters(iter(numbers))) for numbers in texts]
 
     def beginning(self, device: torch.device) -> Int[Tensor, "t b"]:
         """What goes before a text that is to begin from nothing: the end of a line."""

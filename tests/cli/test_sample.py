@@ -42,6 +42,21 @@ def test_a_seed_is_a_text_and_json_is_one_object(run, capsys):
     assert len(written[0]) == 20
 
 
+@pytest.mark.parametrize("more", [[], ["--top-k", "3"]])
+def test_texts_written_together_are_those_of_the_seeds_alone(run, capsys, more):
+    told = [run, "--length", "37", "--temperature", "2", "--json", "--device", "cpu", *more]
+    sample.main([*told, "--seed", "5", "--count", "3"])
+    together = json.loads(capsys.readouterr().out)["texts"]
+    alone = []
+    for seed in ("5", "6", "7"):
+        sample.main([*told, "--seed", seed])
+        alone.append(json.loads(capsys.readouterr().out)["text"])
+    assert together == alone
+    assert len({*together}) == 3
+    with pytest.raises(UsageError, match="--count 0"):
+        sample.main([run, "--count", "0"])
+
+
 def test_a_wrong_choice_or_run_is_one_line(run, tmp_path):
     with pytest.raises(UsageError, match="--top-p 2"):
         sample.main([run, "--top-p", "2"])
