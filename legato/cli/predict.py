@@ -70,7 +70,7 @@ def main(args: list[str]) -> None:
         written = in_files(trained.task, input, answer, options, names.of(source))
         if options.json:
             found = answer if isinstance(answer, dict) else {"answer": answer}
-            show.as_json({"file": source, **found, **written})
+            show.as_json({"file" if exists(source) else "sentence": source, **found, **written})
         else:
             print("\t".join([source, trained.task.line(answer), *written.values()]), flush=True)
     if broken:

@@ -1,5 +1,6 @@
 """One style for all pictures: dark ink on white, letters readable in print, colours that everyone can tell apart."""
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ STYLE: dict[str, Any] = {
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
 }
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that its cache cannot be written is nobody's concern here
 LOCK = threading.RLock()  # matplotlib's settings are global, and a server draws in several threads
 
 

@@ -49,10 +49,10 @@ def test_a_tagger_answers_each_line_of_a_file(tagger, tmp_path, capsys):
     (tmp_path / "in.txt").write_text("a dog\n\nthe big dog\n")
     code, answers, _ = asked(tagger, str(tmp_path / "in.txt"), "one", capsys=capsys)
     assert code == 0
-    assert [(a["file"], len(a["tags"])) for a in answers] == [("a dog", 2), ("the big dog", 3), ("one", 1)]
+    assert [(a["sentence"], len(a["tags"])) for a in answers] == [("a dog", 2), ("the big dog", 3), ("one", 1)]
     (tmp_path / "in.txt").write_bytes(b"a dog\n\xff\n")
     code, answers, told = asked(tagger, str(tmp_path / "in.txt"), "one", capsys=capsys)
-    assert (code, [a["file"] for a in answers]) == (3, ["one"])
+    assert (code, [a["sentence"] for a in answers]) == (3, ["one"])
     assert "in.txt: not UTF-8 at byte 6" in told
     assert "1 file could not be read; the others are answered above" in told
 
@@ -71,7 +71,7 @@ def test_a_folder_is_its_texts(critic, tmp_path, capsys):
 def test_a_name_of_no_file_is_no_sentence(critic, capsys):
     code, answers, told = asked(critic, "nosuch.txt", "a film.", capsys=capsys)
     assert code == 3
-    assert [a["file"] for a in answers] == ["a film."]
+    assert [a["sentence"] for a in answers] == ["a film."]
     assert "nosuch.txt: not found" in told
     assert "1 of 2 inputs could not be read; the others are answered above" in told
 
