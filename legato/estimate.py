@@ -10,6 +10,7 @@ import torch
 from legato.data.loader import order
 from legato.device import GIB, Device, peak_memory, use
 from legato.draws import Draws
+from legato.layers.fused import fused
 from legato.optimization import optimizer_of, train_mode
 from legato.recipe import Recipe
 from legato.task import Task
@@ -24,19 +25,26 @@ def estimate(task: Task[Any, Any, Any], recipe: Recipe, device: Device, folder: 
     Raises UsageError for stages the recipe names and the network has not, LegatoError where nothing is trained.
     """
     use(device)
-    net = device.place(task.build())
+    net = fused(device.place(task.build()))
     optimizer_of(net, recipe)
     groups = order(task, "train", recipe, 0)
     steps = min(recipe.steps or len(groups) * recipe.epochs, len(groups) * recipe.epochs)
-    examples, indices = task.examples("train"), groups[0][:: recipe.accumulate]
-    began = time.monotonic()
-    inputs, targets = task.batch(examples, indices, Draws((0, "estimate"), indices))
-    reading = (time.monotonic() - began) * recipe.accumulate
-    learning = min(step(task, net, inputs, targets, device) for _ in range(2)) * recipe.accumulate
+    examples = task.examples("train")
+    [warm, *_, fresh] = [groups[0], *groups[:2]]  # two batches, where there are two
+    for indices in (warm, fresh):
+        began = time.monotonic()
+        batch = task.batch(
+            examples, indices[:: recipe.accumulate], Draws((0, "estimate"), indices[:: recipe.accumulate])
+        )
+        reading = (time.monotonic() - began) * recipe.accumulate
+        new = step(task, net, *batch, device) * recipe.accumulate
+    again = step(task, net, *batch, device) * recipe.accumulate  # frozen stages remember what they have seen
+    first = min(len(groups), steps)
+    learning = first * max(new, again) + (steps - first) * again
     if recipe.workers and not getattr(examples, "in_memory", False):  # both at once
-        total = max(learning, reading / recipe.workers) * steps
+        total = max(learning, reading / recipe.workers * steps)
     else:
-        total = (learning + reading) * steps
+        total = learning + reading * steps
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
     beside = SLOTS.get(recipe.optimizer, 2) + bool(recipe.ema)  # as large as the weights, kept with them
     memory = held(device) + beside * weights

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from legato.data.loader import order
 from legato.device import Device
 from legato.errors import UsageError
 from legato.estimate import duration, estimate, size
@@ -27,6 +28,17 @@ def test_steps_are_those_that_are_done_and_disk_is_not_exceeded(tmp_path):
     kept = sum(file.stat().st_size for file in run.folder.iterdir())
     told = float(re.search(r"([\d.]+) MB of disk", line)[1]) * 1e6
     assert kept <= told < 3 * kept
+
+
+def test_what_is_remembered_costs_once(tmp_path, monkeypatch):
+    """A step on a batch not seen before takes 6,000 s, the same again 600: the first epoch's, and the others'."""
+    task = Toy()
+    took = iter([10_000.0, 6000.0, 600.0])
+    monkeypatch.setattr("legato.estimate.step", lambda *about: next(took))
+    recipe = replace(task.recipe(), epochs=3, batch_size=len(task.examples("train")) // 2, accumulate=1)
+    batches = len(order(task, "train", recipe, 0))
+    hours = (batches * 6000 + 2 * batches * 600) / 3600
+    assert f"about {hours:.1f} h for {3 * batches} steps" in estimate(task, recipe, CPU, tmp_path)
 
 
 def test_a_disk_too_small_is_said_beforehand(tmp_path, monkeypatch):
