@@ -20,6 +20,7 @@ from legato.data.decode import fit as fitted
 from legato.data.decode import read_image
 from legato.device import choose
 from legato.draws import Draws
+from legato.layers.fused import fused
 from legato.networks import registry
 from legato.run import Run
 from legato.task import Task
@@ -124,16 +125,16 @@ def steps(network: str, batch: int, size: int) -> None:
     """Forward, backward and update on the same random batch."""
     x, y = torch.rand(batch, 3, size, size), torch.randint(1000, (batch,))
 
+    device = choose()
+
     def contestant(amp: bool, legato: bool) -> Callable[[], float]:
-        net = registry.build(network, 1000, 3, size)
-        device = choose()
-        inputs = x
+        net, inputs = registry.build(network, 1000, 3, size), x
         if legato:
-            net, inputs = device.place(net), device.move(x)
+            net, inputs = fused(device.place(net)), device.move(x)
         optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, fused=legato or None)
 
         def step() -> None:
-            with torch.autocast("cpu", torch.bfloat16, enabled=amp if not legato else device.precision == "bf16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=amp):
                 loss = F.cross_entropy(net(inputs).float(), y)
             loss.backward()
             optimizer.step()
@@ -141,15 +142,12 @@ def steps(network: str, batch: int, size: int) -> None:
 
         return lambda: batch / seconds(step)
 
-    race(
-        f"{network} training step, batch {batch}, {size} × {size}",
-        {
-            "torch: fp32": contestant(False, False),
-            "torch: bf16 autocast": contestant(True, False),
-            "legato: bf16, channels last, fused": contestant(True, True),
-        },
-        rounds=3,
-    )
+    half = device.precision == "bf16"
+    jobs = {"torch: fp32": contestant(False, False)}
+    if half:
+        jobs["torch: bf16 autocast"] = contestant(True, False)
+    jobs[f"legato: {device.precision}, channels last, fused"] = contestant(half, True)
+    race(f"{network} training step, batch {batch}, {size} × {size}", jobs, rounds=3)
 
 
 def decoding() -> None:
