@@ -1,9 +1,10 @@
 """`scan` again, and equal to it, but several times faster: the cell is traced, differentiated and compiled.
 
-On a CPU with a C compiler a step is one call of generated C for all steps together; anywhere else the same graph runs
-through torch's own operations, which still saves the input's products. A cell that cannot be traced runs as it is.
-Precision follows torch: float64 and float32 as the parameters are; bfloat16 products with float32 states and gradients
-under `torch.autocast("cpu", torch.bfloat16)`. A row's result does not depend on the other rows of its batch.
+On a CPU with a C compiler a step is one call of generated C for all steps together. On a GPU, cuDNN runs the cells it
+knows; anywhere else the same graph runs through torch's own operations, which still saves the input's products. A cell
+that cannot be traced runs as it is. Precision follows torch: float64 and float32 as the parameters are; bfloat16
+products with float32 states and gradients under `torch.autocast("cpu", torch.bfloat16)`. A row's result does not depend
+on the other rows of its batch.
 """
 
 import warnings
@@ -18,6 +19,7 @@ from legato.errors import Notice
 from legato.kernels import gemm
 from legato.kernels.build import Unavailable
 from legato.kernels.gemm import BF16, Precision, precision_of
+from legato.recurrent import vendor
 from legato.recurrent.cells import Cell, State
 from legato.recurrent.compiled import Sequences, run_compiled
 from legato.recurrent.graph import OPS
@@ -37,6 +39,8 @@ def scan(
     """
     if any(module._forward_hooks or module._forward_pre_hooks for module in cell.modules()):
         return slow_scan(cell, xs, state, mask, reverse)  # somebody watches each step
+    if vendor.knows(cell, mask) and next(cell.parameters()).is_cuda:
+        return vendor.scan(cell, xs.xs() if isinstance(xs, Lookup) else xs, state, reverse)
     table, ids = xs if isinstance(xs, Lookup) else (xs.flatten(0, 1), None)
     steps, rows = (xs.ids if isinstance(xs, Lookup) else xs).shape[:2]
     precision = precision_here(cell, table)
