@@ -1,6 +1,7 @@
 """legato sample RUN …: let a language model write."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tyro
@@ -56,14 +57,15 @@ def main(args: list[str]) -> None:
     if not isinstance(task, Language):
         raise UsageError(f"{options.run}: is a {task.name}, which does not write; name the run of a language model")
     assert isinstance(net, CharRNN)
-    if options.count > 1:
-        texts = task.several(net, Text(options.prompt), how, options.count)
-        if options.json:
-            show.as_json({"prompt": options.prompt, "texts": texts})
+    with trained.device.autocast():
+        if options.count > 1:
+            several(options, task.several(net, Text(options.prompt), how, options.count))
         else:
-            print(*(options.prompt + text for text in texts), sep="\n\n")
-        return
-    parts = task.stream(net, [Text(options.prompt)], how)
+            one(options, task.stream(net, [Text(options.prompt)], how))
+
+
+def one(options: Sample, parts: Iterator[str]) -> None:
+    """A text as it is written."""
     if options.json:
         show.as_json({"prompt": options.prompt, "text": "".join(parts)})
         return
@@ -72,3 +74,11 @@ def main(args: list[str]) -> None:
         sys.stdout.write(part)
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def several(options: Sample, texts: list[str]) -> None:
+    """Texts when they are whole, a line between them."""
+    if options.json:
+        show.as_json({"prompt": options.prompt, "texts": texts})
+    else:
+        print(*(options.prompt + text for text in texts), sep="\n\n")

@@ -49,7 +49,8 @@ def in_strips(
     """A few units at a time of each text."""
     states = net.stack.first(len(rngs)) if len(net.stack.starts) else None
     head = barred(net.out, barrier(net, never))
-    sampler = Sampler(list(net.stack.cells), net.embed.weight, head)  # type: ignore[arg-type]
+    precision = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+    sampler = Sampler(list(net.stack.cells), net.embed.weight, head, precision)  # type: ignore[arg-type]
     for first in range(0, how.length, AT_ONCE):
         count = min(AT_ONCE, how.length - first)
         uniforms = torch.stack([torch.rand(count, generator=rng) for rng in rngs], 1)
