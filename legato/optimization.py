@@ -85,6 +85,8 @@ def average(ema: Mapping[str, Tensor], net: nn.Module, decay: float, step: int) 
     """w̄ ← d w̄ + (1 − d) w, with a smaller d in the first steps, so that the initial weights are soon forgotten."""
     if decay:
         rate = 1 - min(decay, step / (step + 10))
-        for name, now in net.state_dict().items():
-            mean = ema[name]
-            mean.lerp_(now, rate) if mean.is_floating_point() else mean.copy_(now)
+        weights = net.state_dict()
+        floats = [name for name, now in weights.items() if now.is_floating_point()]
+        torch._foreach_lerp_([ema[n] for n in floats], [weights[n] for n in floats], rate)
+        for name in weights.keys() - set(floats):
+            ema[name].copy_(weights[name])

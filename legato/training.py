@@ -67,9 +67,9 @@ def fit(
         while state.at.step < steps and not out_of_patience(recipe, state.at):
             began, first = time.monotonic(), state.at.batch
             show.start(f"epoch {state.at.epoch + 1}/{recipe.epochs}", size(groups), size(groups[:first]))
+            train_mode(net)
             for micro_batches in loader(task, "train", recipe, world, state.at.epoch, first):
                 seed_from(recipe.seed, "noise", state.at.step, world.rank)  # dropout is a function of the step
-                train_mode(net)
                 accumulate_gradients(task.during(state.at.step / steps), wrapped, state, micro_batches, device, world)
                 norm = nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip_norm or math.inf)
                 if not norm.isfinite():

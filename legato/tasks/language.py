@@ -56,6 +56,8 @@ class Windows(Sequence[tuple[Ids, Ids]]):
     A number names a window: where it begins, and how much shorter it is than `size`.
     """
 
+    in_memory = True  # a window is sooner cut out than handed over by a thread
+
     def __init__(self, ids: Ids, size: int) -> None:
         self.ids, self.size = ids, size
 
