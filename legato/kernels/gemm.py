@@ -97,6 +97,8 @@ def product(
 ) -> Float[Tensor, "m n"]:
     """a @ b + bias, a (m, k), or with `transpose` aᵀ @ b, a (k, m); `wide` answers in p.real, else in p.store."""
     a = a.to(p.store)
+    if transpose and p is not BF16:  # a sum over rows: nothing is packed twice, and torch's is a quarter faster
+        return torch.mm(a.t(), b) if add_to is None else add_to.addmm_(a.t(), b)
     k, n = b.shape
     m = a.shape[1] if transpose else a.shape[0]
     if a.stride(1) != 1 or (k % p.step and not transpose):
