@@ -8,7 +8,7 @@ What is not made for the kernels, and all of a network out of training, goes thr
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,7 @@ class FusedRow(nn.Sequential):
         super().__init__(OrderedDict(stages))
         self.steps = steps  # a list, so that nothing is counted twice
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Any:  # a last stage may answer with several tensors
         for step in self.steps:
             x = step(x)
         return x
