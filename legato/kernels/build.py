@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -68,11 +69,11 @@ def folder() -> Path:
 
 
 def build(source: str, name: str) -> ctypes.CDLL:
-    """The library this C source makes, compiled now unless it was before. `#include "lanes.h"` is ours.
+    """The library this C source makes, compiled now unless it was before. What it includes by "…" is ours.
 
     Raises Unavailable where it cannot be compiled, kept or loaded.
     """
-    source = source.replace('#include "lanes.h"', (HERE / "lanes.h").read_text())
+    source = whole(source)
     what = "\0".join((source, compiler(), *flags(), *openmp(), machine()))
     path = folder() / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:20]}.so"
     with suppress(OSError):  # not there, or damaged by a full disk or a power cut: made anew
@@ -88,6 +89,11 @@ def build(source: str, name: str) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise Unavailable(f"no kernel {name}: {error}") from None
+
+
+def whole(source: str) -> str:
+    """With the headers of this folder in their places: one text, whose hash is all there is to know."""
+    return re.sub(r'#include "(\w+\.h)"\n', lambda found: whole((HERE / found[1]).read_text()), source)
 
 
 def run(*command: str) -> None:

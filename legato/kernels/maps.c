@@ -7,6 +7,9 @@ enum { SLICES = 32, RUN = 64 };  // of rows; rows that are added up in `real` be
 #define EVERY_CHANNEL _Pragma("omp simd") for (long c = 0; c < channels; c++)
 #define EVERY_SLICE \
   _Pragma("omp parallel for num_threads(threads)") for (long s = 0; s < SLICES; s++)
+// the same from the last to the first: what was read last is still in the cache
+#define EVERY_SLICE_BACK \
+  _Pragma("omp parallel for num_threads(threads)") for (long s = SLICES - 1; s >= 0; s--)
 #define ROWS_OF(s) for (long r = rows * s / SLICES, end = rows * (s + 1) / SLICES; r < end; r++)
 
 // a, b (SLICES, channels) → their sums over the slices, in the first row
@@ -42,7 +45,7 @@ void norm_forward(long rows, long channels, const store *restrict x, const store
     double d = sums[c] / rows, v = fmax(squares[c] / rows - d * d, 0);
     mean[c] = widen(x[c]) + d, inverse[c] = 1 / sqrt(v + eps), variance[c] = v * rows / (rows > 1 ? rows - 1 : 1);
   }
-  EVERY_SLICE {
+  EVERY_SLICE_BACK {
     real scale[channels], shift[channels];
     EVERY_CHANNEL scale[c] = gamma[c] * inverse[c], shift[c] = beta[c] - mean[c] * scale[c];
     ROWS_OF(s) {
@@ -60,43 +63,53 @@ void norm_forward(long rows, long channels, const store *restrict x, const store
 }
 
 // dy → dx, dγ, dβ, and the gradient of `other` if it is asked for. With d = dy where y > 0, x̂ = (x − μ) / σ:
-// dβ = Σ d, dγ = Σ d x̂, dx = γ / σ (d − dβ / n − x̂ dγ / n).
+// dβ = Σ d, dγ = Σ d x̂, dx = γ / σ (d − dβ / n − x̂ dγ / n). Without y, what was rectified is computed again: a third of
+// what is read.
 void norm_backward(long rows, long channels, const store *restrict x, const store *restrict y, const store *restrict dy,
-                   const real *gamma, const real *mean, const real *inverse, store *restrict dx, store *restrict dother,
-                   real *dgamma, real *dbeta, double *room, int threads) {
+                   const real *gamma, const real *beta, const real *mean, const real *inverse, int rectify,
+                   store *restrict dx, store *restrict dother, real *dgamma, real *dbeta, double *room, int threads) {
+  const real least = rectify ? 0 : -INFINITY;
   double *sums = room, *products = room + SLICES * channels;
   memset(room, 0, 2 * SLICES * channels * sizeof *room);
   EVERY_SLICE {
-    real p[channels], q[channels];
-    EVERY_CHANNEL p[c] = q[c] = 0;
+    real p[channels], q[channels], scale[channels], shift[channels];
+    EVERY_CHANNEL {
+      p[c] = q[c] = 0, scale[c] = gamma[c] * inverse[c], shift[c] = beta[c] - mean[c] * scale[c];
+    }
     ROWS_OF(s) {
       const store *in = x + r * channels, *out = y ? y + r * channels : NULL, *d = dy + r * channels;
       if (out) EVERY_CHANNEL {
         real g = widen(out[c]) > 0 ? widen(d[c]) : 0;
         p[c] += g, q[c] += g * (widen(in[c]) - mean[c]);
-      } else EVERY_CHANNEL p[c] += widen(d[c]), q[c] += widen(d[c]) * (widen(in[c]) - mean[c]);
+      } else EVERY_CHANNEL {
+        real v = widen(in[c]), g = v * scale[c] + shift[c] <= least ? 0 : widen(d[c]);
+        p[c] += g, q[c] += g * (v - mean[c]);
+      }
       if (r % RUN == 0 || r == end - 1) carry(channels, p, q, sums + s * channels, products + s * channels);
     }
   }
   gather(channels, sums, products);
   for (long c = 0; c < channels; c++) dbeta[c] = sums[c], dgamma[c] = products[c] * inverse[c];
-  EVERY_SLICE {
-    real scale[channels], slope[channels], shift[channels];
+  EVERY_SLICE_BACK {
+    real scale[channels], shift[channels], slope[channels], level[channels];
     EVERY_CHANNEL {
-      scale[c] = gamma[c] * inverse[c];
+      scale[c] = gamma[c] * inverse[c], shift[c] = beta[c] - mean[c] * scale[c];
       slope[c] = -scale[c] * inverse[c] * dgamma[c] / rows;
-      shift[c] = -scale[c] * dbeta[c] / rows - slope[c] * mean[c];
+      level[c] = -scale[c] * dbeta[c] / rows - slope[c] * mean[c];
     }
     ROWS_OF(s) {
       const store *in = x + r * channels, *out = y ? y + r * channels : NULL, *d = dy + r * channels;
       store *to = dx + r * channels, *more = dother ? dother + r * channels : NULL;
       if (out && more) EVERY_CHANNEL {
         real g = widen(out[c]) > 0 ? widen(d[c]) : 0;
-        more[c] = narrow(g), to[c] = narrow(g * scale[c] + widen(in[c]) * slope[c] + shift[c]);
+        more[c] = narrow(g), to[c] = narrow(g * scale[c] + widen(in[c]) * slope[c] + level[c]);
       } else if (out) EVERY_CHANNEL {
         real g = widen(out[c]) > 0 ? widen(d[c]) : 0;
-        to[c] = narrow(g * scale[c] + widen(in[c]) * slope[c] + shift[c]);
-      } else EVERY_CHANNEL to[c] = narrow(widen(d[c]) * scale[c] + widen(in[c]) * slope[c] + shift[c]);
+        to[c] = narrow(g * scale[c] + widen(in[c]) * slope[c] + level[c]);
+      } else EVERY_CHANNEL {
+        real v = widen(in[c]), g = v * scale[c] + shift[c] <= least ? 0 : widen(d[c]);
+        to[c] = narrow(g * scale[c] + v * slope[c] + level[c]);
+      }
     }
   }
 }

@@ -59,24 +59,24 @@ class NormRelu(torch.autograd.Function):
             *(c_int(rectify), c_double(eps), address(y), address(mean), address(inverse), address(variance)),
             *(address(room), c_int(threads_for(8 * x.numel()))),
         )
-        ctx.save_for_backward(x, y if rectify else None, gamma, mean, inverse)
-        ctx.added = other is not None
+        ctx.added, ctx.rectify = other is not None, rectify
+        ctx.save_for_backward(x, y if rectify and ctx.added else None, gamma, beta, mean, inverse)
         ctx.mark_non_differentiable(mean, variance)
         return y, mean, variance
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy, *_):  # type: ignore[no-untyped-def]
-        x, y, gamma, mean, inverse = ctx.saved_tensors
+        x, y, gamma, beta, mean, inverse = ctx.saved_tensors
         p, (rows, channels) = precision(x), rows_of(x)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dother = torch.empty_like(x), torch.empty_like(x) if ctx.added and y is not None else None
         dgamma, dbeta = torch.empty(2, channels, dtype=p.real).unbind()
         room = torch.empty(2 * SLICES * channels, dtype=torch.float64)
         from_file("maps", p.name).norm_backward(
-            *(c_long(rows), c_long(channels), address(x), address(y), address(dy), address(gamma), address(mean)),
-            *(address(inverse), address(dx), address(dother), address(dgamma), address(dbeta), address(room)),
-            c_int(threads_for(8 * x.numel())),
+            *(c_long(rows), c_long(channels), address(x), address(y), address(dy), address(gamma), address(beta)),
+            *(address(mean), address(inverse), c_int(ctx.rectify), address(dx), address(dother), address(dgamma)),
+            *(address(dbeta), address(room), c_int(threads_for(8 * x.numel()))),
         )
         return dx, dy if ctx.added and y is None else dother, dgamma, dbeta, None, None
 

@@ -1,8 +1,8 @@
 """The same network, read for speed: what follows a convolution becomes one pass over memory.
 
-Normalise, add the shortcut and rectify; rectify and take maxima: `fused(net)` has every weight, statistic and name of
-`net` in common with it, and gives the same outputs and gradients (up to rounding) while it trains, by legato.kernels.
-What is not made for the kernels, and all of a network out of training, goes through the layers as they are.
+Normalise, add the shortcut and rectify; rectify and take maxima; and convolutions of 3 × 3 take a quarter of their
+multiplications. `fused(net)` has every weight, statistic and name of `net` in common with it, and gives the same
+outputs and gradients (up to rounding) while it trains, by legato.kernels. What is not made for the kernels, and all of a network out of training, goes through the layers as they are.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from legato.kernels import maps
+from legato.kernels import maps, winograd
 from legato.layers.residual import Residual
 from legato.layers.size import output_size
 
@@ -46,6 +46,23 @@ class FusedNorm(nn.Module):
             norm.running_mean.lerp_(mean, norm.momentum)
             norm.running_var.lerp_(variance, norm.momentum)
         return y
+
+
+class FastConv(nn.Conv2d):
+    """The same convolution with fewer multiplications (legato.kernels.winograd) while it trains."""
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> "FastConv":
+        """It again, with everything it has in common: weights, hooks."""
+        fast = cls.__new__(cls)
+        fast.__dict__.update(conv.__dict__)
+        return fast
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o _h _w"]:
+        padding = int(self.padding[0])
+        if not self.training or not winograd.fits(x, self.weight, padding):
+            return super().forward(x)
+        return winograd.Convolve.apply(x, self.weight, self.bias, padding)
 
 
 class FusedPool(nn.Module):
@@ -100,6 +117,8 @@ def again(module: nn.Module) -> nn.Module:
     """The module with its parts fused; itself where none is, or where somebody watches it."""
     if watched(module):
         return module
+    if isinstance(module, nn.Conv2d) and winograd.suits(module):
+        return FastConv.of(module)
     if isinstance(module, Residual) and (split := without_last(module.branch, normalises)):
         return FusedResidual(again(split[0]), split[1], again(module.shortcut))  # type: ignore[arg-type]
     parts = {name: again(part) for name, part in module.named_children()}

@@ -24,20 +24,22 @@ def quicknet(classes: int = 10, channels: int = 1) -> nn.Sequential:
     )  # fmt: skip
 
 
-@network(paper="legato", params=298_410, size=28)
+@network(paper="legato", params=307_370, size=28)
 def digitnet(classes: int = 10, channels: int = 1) -> nn.Sequential:
-    """A network for few errors on MNIST: six 3×3 convolutions; an epoch takes 20 seconds on two cores."""
+    """A network for few errors on MNIST: six 3×3 convolutions, the first four of what lies whole under their windows.
+
+    A digit stands in a frame of blanks: to convolve that too would take three quarters more arithmetic, for nothing.
+    """
     return stages(
-        conv1_1=ConvNormRelu(channels, 32, 3),    # (b,  32, 28, 28)
-        conv1_2=ConvNormRelu(32, 32, 3),          # (b,  32, 28, 28)
-        pool1=nn.MaxPool2d(2),                    # (b,  32, 14, 14)
-        conv2_1=ConvNormRelu(32, 64, 3),          # (b,  64, 14, 14)
-        conv2_2=ConvNormRelu(64, 64, 3),          # (b,  64, 14, 14)
-        pool2=nn.MaxPool2d(2),                    # (b,  64,  7,  7)
-        conv3_1=ConvNormRelu(64, 128, 3),         # (b, 128,  7,  7)
-        conv3_2=ConvNormRelu(128, 128, 3),        # (b, 128,  7,  7)
-        pool3=nn.MaxPool2d(2),                    # (b, 128,  3,  3)
-        flat=nn.Flatten(),                        # (b, 1152)
-        dropout=nn.Dropout(0.3),                  # of features only: to draw masks of maps takes a fifth of a step
-        classify=nn.Linear(1152, classes),        # (b,  10)
+        conv1_1=ConvNormRelu(channels, 32, 3, padding=0),    # (b,  32, 26, 26)
+        conv1_2=ConvNormRelu(32, 32, 3, padding=0),          # (b,  32, 24, 24)
+        pool1=nn.MaxPool2d(2),                               # (b,  32, 12, 12)
+        conv2_1=ConvNormRelu(32, 64, 3, padding=0),          # (b,  64, 10, 10)
+        conv2_2=ConvNormRelu(64, 64, 3, padding=0),          # (b,  64,  8,  8)
+        pool2=nn.MaxPool2d(2),                               # (b,  64,  4,  4)
+        conv3_1=ConvNormRelu(64, 128, 3),                    # (b, 128,  4,  4)
+        conv3_2=ConvNormRelu(128, 128, 3),                   # (b, 128,  4,  4)
+        flat=nn.Flatten(),                                   # (b, 2048)
+        dropout=nn.Dropout(0.3),                             # of features only: masks of maps take a fifth of a step
+        classify=nn.Linear(2048, classes),                   # (b,  10)
     )  # fmt: skip

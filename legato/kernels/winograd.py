@@ -1,0 +1,124 @@
+"""Convolutions of 3 × 3 at stride 1 by winograd.c: F(4 × 4, 3 × 3) of Lavin & Gray 2015, arXiv:1509.09308.
+
+A quarter of the multiplications, for training in float32 on a CPU without bfloat16; sums are rounded in other places
+than torch's, to some five times its error, 1e-6 to 1e-5 of the largest number. For maps that lie channels last and whose
+channels fill registers; `fits` says whether these do.
+"""
+
+from ctypes import c_int, c_long
+from math import isqrt
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from legato.kernels.build import Unavailable, from_file
+from legato.kernels.gemm import LINE, Precision, address, precision_of, threads_for
+
+PLACES, TILE = 36, 4  # of winograd.c
+FEWEST, MOST = (
+    64,
+    256,
+)  # tiles of a chunk: those of few channels stay in the cache, many channels read filters less often
+WORTH_IT = 256  # pixels of all pictures: the filters of fewer cost more to make than is saved
+
+
+def suits(conv: nn.Conv2d) -> bool:
+    """Whether it is a convolution of this kind, as far as its weights show."""
+    if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or not isinstance(conv.padding, tuple):
+        return False
+    ones = (1, 1)
+    plain = conv.stride == ones and conv.dilation == ones and conv.groups == 1
+    return plain and conv.kernel_size == (3, 3) and conv.padding[0] == conv.padding[1]
+
+
+def fits(x: Tensor, weight: Tensor, padding: int) -> bool:
+    """Whether the kernels take these maps (b, i, h, w) and filters (o, i, 3, 3), and are worth it."""
+    numbers = precision_of(x.dtype)
+    if numbers is None or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or x.dim() != 4:
+        return False
+    if numbers.store != numbers.real or weight.dtype != x.dtype or not there(numbers):
+        return False
+    (b, _, h, w), pixels = x.shape, (x.shape[2] + 2 * padding - 2, x.shape[3] + 2 * padding - 2)
+    if min(pixels) < 1 or b * h * w < WORTH_IT or any(n % numbers.lanes for n in weight.shape[:2]):
+        return False
+    return x.is_contiguous(memory_format=torch.channels_last)
+
+
+def there(numbers: Precision) -> bool:
+    """Whether the kernels are, or can be, compiled for such numbers."""
+    try:
+        return bool(from_file("winograd", numbers.name))
+    except Unavailable:
+        return False
+
+
+class Convolve(torch.autograd.Function):
+    """w ∗ x + b, cross-correlation as everywhere: (b, i, h, w) → (b, o, h + 2p − 2, w + 2p − 2)."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, padding):  # type: ignore[no-untyped-def]
+        (b, i, h, w), o, lib = x.shape, len(weight), library(x)
+        ctx.save_for_backward(x, weight)
+        ctx.padding, ctx.biased = padding, bias is not None
+        y = torch.empty(
+            b, o, h + 2 * padding - 2, w + 2 * padding - 2, dtype=x.dtype, memory_format=torch.channels_last
+        )
+        threads, (chunk, tiles) = threads_for(18 * i * y.numel()), chunk_of(y, i)
+        room = torch.empty(PLACES * (apart(tiles, i, x) + apart(tiles, o, x)), dtype=x.dtype)
+        u = filters(weight.permute(2, 3, 1, 0))
+        lib.forward(
+            *(*map(c_long, (b, h, w, i, o, padding)), address(x), address(u)),
+            *(address(bias), address(y), address(room), c_long(chunk), c_int(threads)),
+        )
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy):  # type: ignore[no-untyped-def]
+        (x, weight), padding = ctx.saved_tensors, ctx.padding
+        (b, i, h, w), o, lib = x.shape, len(weight), library(x)
+        dy = dy.contiguous(memory_format=torch.channels_last)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dw = torch.empty_like(weight, memory_format=torch.channels_last) if ctx.needs_input_grad[1] else None
+        threads, (chunk, tiles), line = threads_for(36 * i * dy.numel()), chunk_of(dy, i), o + spare(x)
+        room = torch.empty(PLACES * (apart(tiles, line, x) + 2 * apart(tiles, i, x) + o * i), dtype=x.dtype)
+        u = None if dx is None else filters(weight.permute(2, 3, 0, 1))
+        lib.backward(
+            *(*map(c_long, (b, h, w, i, o, padding)), address(x), address(dy), address(u)),
+            *(address(dx), address(dw), address(room), c_long(chunk), c_int(threads)),
+        )
+        return dx, dw, dy.sum((0, 2, 3)) if ctx.biased and ctx.needs_input_grad[2] else None, None
+
+
+def library(x: Tensor):  # type: ignore[no-untyped-def]
+    found = precision_of(x.dtype)
+    assert found is not None  # asked by `fits`
+    return from_file("winograd", found.name)
+
+
+def filters(weight: Tensor) -> Tensor:
+    """(3, 3, k, n) → G w Gᵀ, packed for products of k with n."""
+    k, n = weight.shape[2:]
+    weight, out = weight.contiguous(), torch.empty(PLACES * k * n, dtype=weight.dtype)
+    threads = threads_for(4 * out.numel())
+    library(weight).filters(c_long(k), c_long(n), address(weight), address(out), c_int(threads))
+    return out
+
+
+def chunk_of(y: Tensor, inputs: int) -> tuple[int, int]:
+    """Rows of tiles that are worked on together, and their tiles, for outputs like these; whatever the threads."""
+    tall, broad = (-(-n // TILE) for n in y.shape[2:])
+    wanted = min(max(isqrt(inputs * y.shape[1]) // 2, FEWEST), MOST)
+    rows = min(max(1, wanted // broad), len(y) * tall)
+    return rows, rows * broad
+
+
+def spare(x: Tensor) -> int:
+    """Numbers of a cache line."""
+    return LINE // x.element_size()
+
+
+def apart(tiles: int, line: int, x: Tensor) -> int:
+    """Numbers between two places of a chunk: the same as winograd.c's."""
+    return tiles * line + spare(x)
