@@ -1,8 +1,8 @@
 """Convolutions of 3 × 3 at stride 1 by winograd.c: F(4 × 4, 3 × 3) of Lavin & Gray 2015, arXiv:1509.09308.
 
 A quarter of the multiplications, for training in float32 on a CPU without bfloat16; sums are rounded in other places
-than torch's, to some five times its error, 1e-6 to 1e-5 of the largest number. For maps that lie channels last and whose
-channels fill registers; `fits` says whether these do.
+than torch's, to some five times its error, 1e-6 to 1e-5 of the largest number. For maps that lie channels last and
+whose channels fill registers; `fits` says whether these do.
 """
 
 from ctypes import c_int, c_long

@@ -2,7 +2,8 @@
 
 Normalise, add the shortcut and rectify; rectify and take maxima; and convolutions of 3 × 3 take a quarter of their
 multiplications. `fused(net)` has every weight, statistic and name of `net` in common with it, and gives the same
-outputs and gradients (up to rounding) while it trains, by legato.kernels. What is not made for the kernels, and all of a network out of training, goes through the layers as they are.
+outputs and gradients, up to rounding, by legato.kernels. What is not made for the kernels goes through the layers as
+they are, and out of training all but the convolutions does.
 """
 
 from collections import OrderedDict
@@ -49,7 +50,7 @@ class FusedNorm(nn.Module):
 
 
 class FastConv(nn.Conv2d):
-    """The same convolution with fewer multiplications (legato.kernels.winograd) while it trains."""
+    """The same convolution with fewer multiplications (legato.kernels.winograd)."""
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "FastConv":
@@ -60,7 +61,7 @@ class FastConv(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o _h _w"]:
         padding = int(self.padding[0])
-        if not self.training or not winograd.fits(x, self.weight, padding):
+        if not winograd.fits(x, self.weight, padding):
             return super().forward(x)
         return winograd.Convolve.apply(x, self.weight, self.bias, padding)
 

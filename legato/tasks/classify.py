@@ -10,10 +10,12 @@ from torch.nn import functional as F
 
 from legato import picture
 from legato.data.examples import Kind
+from legato.errors import UsageError
 from legato.layers.modes import evaluating
 from legato.metrics import classification
 from legato.networks import registry
 from legato.task import Decoding, Step, Tally
+from legato.tasks import teacher
 from legato.tasks.adversary import adversary
 from legato.tasks.class_names import class_index
 from legato.tasks.pictures import PictureTask, as_image
@@ -30,6 +32,8 @@ class Classify(PictureTask):
     """Share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
     adversarial: str = ""
     """Train on pictures attacked within this L∞ distance: 8/255, or with the number of PGD's steps 0.3x40."""
+    teacher: str = ""
+    """Runs on the same data, separated by commas, whose mean answer is learnt in place of the labels."""
 
     name: ClassVar[str] = "classify"
     kinds: ClassVar[tuple[Kind, ...]] = ("class",)
@@ -39,12 +43,24 @@ class Classify(PictureTask):
         if self.adversarial:
             adversary(self.adversarial)  # complain now rather than at the first step
 
+    def adapt(self) -> "Classify":
+        task = super().adapt()
+        if self.teacher and registry.lookup(task.network).loss is not None:
+            raise UsageError(f"--teacher: {task.network} learns by a loss of its own, from labels alone")
+        teacher.check(self.teacher, task.names, task.known.channels)
+        return task
+
+    def about(self) -> list[str]:
+        return super().about() + teacher.check(self.teacher, self.names, self.known.channels)
+
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, carry: Any) -> Step:
         if self.adversarial:
             inputs = self.attacked(net, inputs, targets)
         return Step({"class": self.class_loss(net, inputs, targets)}, weight=float(len(inputs)))
 
     def class_loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Float[Tensor, ""]:
+        if self.teacher:
+            return teacher.distillation(self.logits(net, inputs), teacher.answers(self.teacher, inputs))
         outputs, own = self.through(net, inputs), registry.lookup(self.network).loss
         if own is not None:
             return own(outputs, targets)

@@ -14,7 +14,7 @@ QUICK = Recipe(
 RECIPES = {
     "quicknet": QUICK,
     "digitnet": Recipe(epochs=12, batch_size=128, optimizer="adamw", lr=3e-3, weight_decay=0.05, ema=0.999),
-    "lenet5": Recipe(epochs=25, batch_size=128, optimizer="adamw", lr=3e-3, ema=0.999),
+    "lenet5": Recipe(epochs=20, batch_size=128, optimizer="adamw", lr=6e-3, weight_decay=0.1, ema=0.999),
     "madry": Recipe(epochs=10, batch_size=64, optimizer="adamw", lr=2e-3),
     "wong": Recipe(epochs=15, batch_size=128, optimizer="adamw", lr=5e-3, ema=0.99),
     "lenet5_1998": Recipe(epochs=20, batch_size=128, optimizer="adamw", lr=1e-3),
