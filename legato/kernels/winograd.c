@@ -125,22 +125,34 @@ static void add_gradient(const real *from, long every, real *dx, maps of, long r
   }
 }
 
-// Filters w (3 · 3, k, n) → G w Gᵀ (36, panels of n, k, LANES), as multiply() takes them. n is a multiple of LANES.
-void filters(long k, long n, const real *w, real *to, int threads) {
+// Numbers between two places of a chunk of n tiles, or of k × n filters: not a power of two, whose lines would all lie in
+// one set of a cache
+static long apart(long tiles, long line) { return tiles * line + APART; }
+
+// Filters w (outputs, 3, 3, inputs) → G w Gᵀ, as multiply() takes them: for dy · wᵀ (36, panels of inputs, outputs, LANES);
+// forward, for x · w, (36, panels of outputs, inputs, LANES): a square of LANES × LANES filters at a time, turned about.
+void filters(long outputs, long inputs, const real *w, int forward, real *to, int threads) {
+  const long every = apart(outputs, inputs);
 #pragma omp parallel for num_threads(threads)
-  for (long v = 0; v < n / LANES; v++)
-    for (long i = 0; i < k; i++) {
-      vec g[PLACES];
-      for (int p = 0; p < TAPS * TAPS; p++) g[p / TAPS * SIDE + p % TAPS] = *(const loose *)(w + (p * k + i) * n + v * LANES);
-      BOTH(filter, g, TAPS, SIDE);
-      UNROLL for (int p = 0; p < PLACES; p++) *(loose *)(to + (p * n / LANES + v) * k * LANES + i * LANES) = g[p];
+  for (long o = 0; o < outputs; o += LANES)
+    for (long i = 0; i < inputs; i += LANES) {
+      vec u[LANES][PLACES];
+      for (int l = 0; l < LANES; l++) {
+        for (int p = 0; p < TAPS * TAPS; p++)
+          u[l][p / TAPS * SIDE + p % TAPS] = *(const loose *)(w + ((o + l) * TAPS * TAPS + p) * inputs + i);
+        BOTH(filter, u[l], TAPS, SIDE);
+      }
+      real *square = to + (forward ? (o * inputs + i * LANES) : (i * outputs + o * LANES));
+      for (int p = 0; p < PLACES; p++, square += every)
+        for (int r = 0; r < LANES; r++) {
+          vec line = u[r][p];
+          if (forward) UNROLL for (int l = 0; l < LANES; l++) line[l] = u[l][p][r];
+          *(loose *)(square + r * LANES) = line;
+        }
     }
 }
 
-// Numbers between two places of a chunk of n tiles: not a power of two, whose lines would all lie in one set of a cache
-static long apart(long tiles, long line) { return tiles * line + APART; }
-
-// y = w ∗ x + bias. Rows of tiles: `tall` a picture, each of `broad` tiles. u: filters(inputs, outputs).
+// y = w ∗ x + bias. Rows of tiles: `tall` a picture, each of `broad` tiles. u: filters(…, forward).
 // room: 36 · (apart(chunk · broad, inputs) + apart(chunk · broad, outputs))
 void forward(long pictures, long height, long width, long inputs, long outputs, long padding, const real *x, const real *u,
              const real *bias, real *y, real *room, long chunk, int threads) {
@@ -154,15 +166,15 @@ void forward(long pictures, long height, long width, long inputs, long outputs, 
     long here = least(chunk, rows - first);
     long tiles = least(chunk, rows - first) * broad;
     EACH(n, tiles) put_input(x, in, first + n / broad, n % broad, v + n * inputs, every, 1);
-    EACH_PLACE multiply(0, tiles, outputs / LANES, inputs, v + at * every, inputs, u + at * inputs * outputs, m + at * each,
+    EACH_PLACE multiply(0, tiles, outputs / LANES, inputs, v + at * every, inputs, u + at * apart(inputs, outputs), m + at * each,
                         outputs, 1);
     EACH(n, tiles) get_output(m + n * outputs, each, bias, y, out, first + n / broad, n % broad);
   }
 }
 
-// dy → dx if it is asked for (u: filters(outputs, inputs)) and dw (outputs, 3, 3, inputs) if that is.
+// dy → dx if it is asked for (u: its filters) and dw (outputs, 3, 3, inputs) if that is.
 // Lines of dy's tiles are APART longer than they need be; room: 36 · (apart(tiles, outputs + APART) + 2 apart(tiles, inputs))
-// with tiles = chunk · broad, and 36 · outputs · inputs.
+// with tiles = chunk · broad, and 36 · apart(outputs, inputs).
 void backward(long pictures, long height, long width, long inputs, long outputs, long padding, const real *x,
               const real *dy, const real *u, real *dx, real *dw, real *room, long chunk, int threads) {
   long high = height + 2 * padding - TAPS + 1, wide = width + 2 * padding - TAPS + 1;
@@ -180,7 +192,7 @@ void backward(long pictures, long height, long width, long inputs, long outputs,
         if (dw) put_input(x, in, first + n / broad, n % broad, v + n * LANES, every, tiles);
       }
       EACH_PLACE {
-        const long panels = inputs / LANES, size = inputs * outputs;
+        const long panels = inputs / LANES, size = apart(outputs, inputs);
         if (dx) multiply(0, tiles, panels, outputs, m + at * each, line, u + at * size, d + at * every, inputs, 1);
         if (dw) multiply(1, outputs, panels, tiles, m + at * each, line, v + at * every, du + at * size, inputs, !first);
       }
@@ -191,7 +203,7 @@ void backward(long pictures, long height, long width, long inputs, long outputs,
     }
     if (dw) EACH(r, outputs) for (long c = 0; c < inputs; c += LANES) {
       vec g[PLACES];
-      for (int k = 0; k < PLACES; k++) g[k] = *(const loose *)(du + (k * outputs + r) * inputs + c);
+      for (int k = 0; k < PLACES; k++) g[k] = *(const loose *)(du + k * apart(outputs, inputs) + r * inputs + c);
       BOTH(back_filter, g, SIDE, TAPS);
       for (int k = 0; k < TAPS * TAPS; k++)
         *(loose *)(dw + (r * TAPS * TAPS + k) * inputs + c) = g[k / TAPS * SIDE + k % TAPS];

@@ -7,6 +7,7 @@ whose channels fill registers; `fits` says whether these do.
 
 from ctypes import c_int, c_long
 from math import isqrt
+from threading import local
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +66,8 @@ class Convolve(torch.autograd.Function):
             b, o, h + 2 * padding - 2, w + 2 * padding - 2, dtype=x.dtype, memory_format=torch.channels_last
         )
         threads, (chunk, tiles) = threads_for(18 * i * y.numel()), chunk_of(y, i)
-        room = torch.empty(PLACES * (apart(tiles, i, x) + apart(tiles, o, x)), dtype=x.dtype)
-        u = filters(weight.permute(2, 3, 1, 0))
+        u, room = scratch(x, apart(o, i, x), apart(tiles, i, x) + apart(tiles, o, x))
+        filters(weight, True, u)
         lib.forward(
             *(*map(c_long, (b, h, w, i, o, padding)), address(x), address(u)),
             *(address(bias), address(y), address(room), c_long(chunk), c_int(threads)),
@@ -82,8 +83,10 @@ class Convolve(torch.autograd.Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dw = torch.empty_like(weight, memory_format=torch.channels_last) if ctx.needs_input_grad[1] else None
         threads, (chunk, tiles), line = threads_for(36 * i * dy.numel()), chunk_of(dy, i), o + spare(x)
-        room = torch.empty(PLACES * (apart(tiles, line, x) + 2 * apart(tiles, i, x) + o * i), dtype=x.dtype)
-        u = None if dx is None else filters(weight.permute(2, 3, 0, 1))
+        size = apart(o, i, x)
+        u, room = scratch(x, 0 if dx is None else size, apart(tiles, line, x) + 2 * apart(tiles, i, x) + size)
+        if dx is not None:
+            filters(weight, False, u)
         lib.backward(
             *(*map(c_long, (b, h, w, i, o, padding)), address(x), address(dy), address(u)),
             *(address(dx), address(dw), address(room), c_long(chunk), c_int(threads)),
@@ -97,13 +100,30 @@ def library(x: Tensor):  # type: ignore[no-untyped-def]
     return from_file("winograd", found.name)
 
 
-def filters(weight: Tensor) -> Tensor:
-    """(3, 3, k, n) → G w Gᵀ, packed for products of k with n."""
-    k, n = weight.shape[2:]
-    weight, out = weight.contiguous(), torch.empty(PLACES * k * n, dtype=weight.dtype)
-    threads = threads_for(4 * out.numel())
-    library(weight).filters(c_long(k), c_long(n), address(weight), address(out), c_int(threads))
-    return out
+def filters(weight: Tensor, forward: bool, to: Tensor) -> None:
+    """(o, i, 3, 3) → G w Gᵀ, packed for products with x or with dy."""
+    (o, i), threads = weight.shape[:2], threads_for(4 * to.numel())
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    library(weight).filters(c_long(o), c_long(i), address(weight), c_int(forward), address(to), c_int(threads))
+
+
+class Kept(local):
+    """Of each thread its own."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[torch.dtype, Tensor] = {}
+
+
+KEPT = Kept()
+
+
+def scratch(x: Tensor, *sizes: int) -> tuple[Tensor, ...]:
+    """Room for what lasts as long as a call, 36 times these sizes, kept by the thread: to be given so much anew by the
+    system at every call would take as long as the products."""
+    need, rooms = PLACES * sum(sizes), KEPT.rooms
+    if x.dtype not in rooms or rooms[x.dtype].numel() < need:
+        rooms[x.dtype] = torch.empty(need, dtype=x.dtype)
+    return rooms[x.dtype][:need].split([PLACES * size for size in sizes])
 
 
 def chunk_of(y: Tensor, inputs: int) -> tuple[int, int]:
