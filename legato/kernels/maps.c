@@ -187,9 +187,47 @@ void pool_forward(long pictures, long height, long width, long channels, const s
   }
 }
 
+// Windows that lie side by side: each number of dx belongs to one, and is what came back if it was the largest, else 0.
+// Registers reach over into the next pixel, which is then written; `place` has a register of bytes to spare.
+static void pool_backward_apart(long pictures, long height, long width, long channels, const store *restrict dy,
+                                const uint8_t *restrict place, int size, long high, long wide, store *restrict dx,
+                                int threads) {
+  const store *end = dy + pictures * high * wide * channels;
+#pragma omp parallel num_threads(threads)
+  {
+    long numbers = width * channels;
+    store *line = aligned_alloc(64, ((numbers + LANES) * sizeof(store) + 63) / 64 * 64);
+#pragma omp for
+    for (long r = 0; r < pictures * height; r++) {
+      long b = r / height, i = r % height / size, first = r % height % size * size;
+      store *row = dx + r * numbers;
+      if (i >= high) {
+        memset(row, 0, numbers * sizeof *row);
+        continue;
+      }
+      for (long j = 0; j < wide; j++) {
+        const store *d = dy + ((b * high + i) * wide + j) * channels;
+        const uint8_t *at = place + (d - dy);
+        for (int k = 0; k < size; k++)
+          for (long c = 0; c < channels; c += LANES) {
+            vbits here = __builtin_convertvector(*(const bytes *)(at + c), vbits) == (vbits){0} + (whole)(first + k);
+            save_store(line + (j * size + k) * channels + c, LANES, pick(here, load_store(d + c, end - d - c), all(0)));
+          }
+      }
+      memset(line + wide * size * channels, 0, (width - wide * size) * channels * sizeof *line);  // no window's
+      memcpy(row, line, numbers * sizeof *row);
+    }
+    free(line);
+  }
+}
+
 void pool_backward(long pictures, long height, long width, long channels, const store *restrict dy,
                    const uint8_t *restrict place, int size, int stride, int padding, long high, long wide,
                    store *restrict dx, int threads) {
+  if (stride == size && !padding && high * size <= height && wide * size <= width) {
+    pool_backward_apart(pictures, height, width, channels, dy, place, size, high, wide, dx, threads);
+    return;
+  }
   long from[WINDOW];  // the window's first place, which may lie outside
   for (int k = 0; k < size * size; k++) from[k] = (k / size * width + k % size) * channels;
 #pragma omp parallel for num_threads(threads)

@@ -15,6 +15,7 @@ from legato.kernels.build import Unavailable, from_file
 from legato.kernels.gemm import Precision, address, precision_of, threads_for
 
 SLICES = 32  # of maps.c
+SPARE = 64  # bytes at the end that its registers reach over
 MOST = 4096  # channels: rows of them lie on a thread's stack
 WIDEST = 11  # pixels of a window whose largest is taken
 
@@ -88,7 +89,7 @@ class MaxPool(torch.autograd.Function):
     def forward(ctx, x, window, rectify, high, wide):  # type: ignore[no-untyped-def]
         p, (b, c, h, w) = precision(x), x.shape
         y = torch.empty(b, c, high, wide, dtype=x.dtype, memory_format=torch.channels_last)
-        place = torch.empty(y.numel(), dtype=torch.uint8)
+        place = torch.empty(y.numel() + SPARE, dtype=torch.uint8)
         from_file("maps", p.name).pool_forward(
             *(*map(c_long, (b, h, w, c)), address(x), *map(c_int, window), c_int(rectify), c_long(high), c_long(wide)),
             *(address(y), address(place), c_int(threads_for(4 * x.numel()))),

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from legato.kernels import maps, winograd
+from legato.kernels import few, maps, winograd
 from legato.layers.residual import Residual
 from legato.layers.size import output_size
 
@@ -50,7 +50,7 @@ class FusedNorm(nn.Module):
 
 
 class FastConv(nn.Conv2d):
-    """The same convolution with fewer multiplications (legato.kernels.winograd)."""
+    """The same convolution with fewer multiplications (kernels.winograd) or between few channels (kernels.few)."""
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "FastConv":
@@ -60,10 +60,12 @@ class FastConv(nn.Conv2d):
         return fast
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o _h _w"]:
-        padding = int(self.padding[0])
-        if not winograd.fits(x, self.weight, padding):
-            return super().forward(x)
-        return winograd.Convolve.apply(x, self.weight, self.bias, padding)
+        stride, padding = self.stride[0], int(self.padding[0])
+        if winograd.suits(self) and winograd.fits(x, self.weight, padding):
+            return winograd.Convolve.apply(x, self.weight, self.bias, padding)
+        if few.fits(x, self.weight, stride, padding):
+            return few.Convolve.apply(x, self.weight, self.bias, stride, padding)
+        return super().forward(x)
 
 
 class FusedPool(nn.Module):
@@ -118,14 +120,15 @@ def again(module: nn.Module) -> nn.Module:
     """The module with its parts fused; itself where none is, or where somebody watches it."""
     if watched(module):
         return module
-    if isinstance(module, nn.Conv2d) and winograd.suits(module):
+    if type(module) is nn.Conv2d and few.suits(module):
         return FastConv.of(module)
     if isinstance(module, Residual) and (split := without_last(module.branch, normalises)):
         return FusedResidual(again(split[0]), split[1], again(module.shortcut))  # type: ignore[arg-type]
     parts = {name: again(part) for name, part in module.named_children()}
     if is_row(module):
         steps = list(fused_steps(list(parts.values())))
-        return module if same(steps, module.children()) else FusedRow(parts, steps)
+        if not same(steps, parts.values()):
+            return FusedRow(parts, steps)
     if same(parts.values(), module.children()):
         return module
     copied = copy(module)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from legato.kernels import maps
 from legato.layers.conv import ConvNormRelu, ConvRelu
-from legato.layers.fused import FusedNorm, FusedPool, FusedResidual, FusedRow, fused
+from legato.layers.fused import FastConv, FusedNorm, FusedPool, FusedResidual, FusedRow, fused
 from legato.layers.residual import BasicBlock
 from legato.layers.stages import stages, walk
 from legato.networks import registry
@@ -90,6 +90,27 @@ def test_frozen_networks_and_those_without_neighbours_stay_themselves():
     assert fused(frozen) is frozen
     dense = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     assert fused(dense) is dense
+
+
+def test_every_rectifier_before_a_pool_goes_with_it():
+    """LeNet-5's convolutions have kernels of their own, and still no rectifier stands alone."""
+    quick = fused(registry.build("lenet5", 10, 1, 28))
+    pools = [step for step in quick.steps if isinstance(step, FusedPool)]
+    assert [pool.rectify for pool in pools] == [True, True]
+    reached = [layer for step in quick.steps for layer in step.modules()]
+    assert sum(isinstance(layer, FastConv) for layer in reached) == 2
+    assert sum(isinstance(layer, nn.ReLU) for layer in reached) == 2  # those between dense layers
+
+
+def test_a_fast_convolution_is_the_same_layer():
+    conv = nn.Conv2d(8, 16, 3, padding=1)
+    quick = FastConv.of(conv)
+    assert quick.weight is conv.weight
+    assert list(quick.state_dict()) == list(conv.state_dict())
+    seen = []
+    conv.register_forward_hook(lambda *about: seen.append(about[2].shape))
+    quick(torch.rand(2, 8, 16, 16).to(memory_format=CHANNELS_LAST))
+    assert seen == [(2, 16, 16, 16)]
 
 
 def test_a_block_takes_its_shortcut_along():
