@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from legato.kernels.build import Unavailable, from_file
-from legato.kernels.gemm import Precision, address, precision_of, threads_for
+from legato.kernels.build import from_file
+from legato.kernels.gemm import address, precision, precision_of, there, threads_for
 
 SLICES = 32  # of few.c
 PANELS = 2  # registers that outputs may fill; inputs too, whose gradient is a convolution back
@@ -32,20 +32,12 @@ def fits(x: Tensor, weight: Tensor, stride: int, padding: int) -> bool:
     numbers = precision_of(x.dtype)
     if numbers is None or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or x.dim() != 4 or not x.numel():
         return False
-    if numbers.store != numbers.real or weight.dtype != x.dtype or not there(numbers):
+    if numbers.store != numbers.real or weight.dtype != x.dtype or not there("few", numbers):
         return False
     if max(weight.shape[:2]) > PANELS * numbers.lanes or (x.requires_grad and stride > 1):
         return False
     whole = min(x.shape[2:]) + 2 * padding >= weight.shape[2]
     return whole and x.is_contiguous(memory_format=torch.channels_last)
-
-
-def there(numbers: Precision) -> bool:
-    """Whether the kernels are, or can be, compiled for such numbers."""
-    try:
-        return bool(from_file("few", numbers.name))
-    except Unavailable:
-        return False
 
 
 class Convolve(torch.autograd.Function):
@@ -96,9 +88,3 @@ def gradients(x: Tensor, dy: Tensor, shape: torch.Size, stride: int, padding: in
         *(address(x), address(dy), address(du), address(room), c_int(threads_for(2 * dy.numel() * taps))),
     )
     return du[:taps, :o].view(size, size, i, o).permute(3, 2, 0, 1), du[taps, :o].clone()
-
-
-def precision(x: Tensor) -> Precision:
-    found = precision_of(x.dtype)
-    assert found is not None  # asked by `fits`
-    return found

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from legato.kernels.build import from_file
+from legato.kernels.build import Unavailable, from_file
 
 LINE = 64  # bytes
 WORTH_A_THREAD = 1_000_000  # operations: less is done before another thread has woken up
@@ -52,6 +52,21 @@ BF16 = Precision("BF16", torch.bfloat16, torch.float32)
 @cache
 def precision_of(dtype: torch.dtype) -> Precision | None:
     return {p.store: p for p in (F64, F32, BF16)}.get(dtype)
+
+
+def precision(x: Tensor) -> Precision:
+    """Of maps that a kernel's `fits` has taken."""
+    found = precision_of(x.dtype)
+    assert found is not None
+    return found
+
+
+def there(name: str, numbers: Precision) -> bool:
+    """Whether the kernels of a file are, or can be, compiled for such numbers."""
+    try:
+        return bool(from_file(name, numbers.name))
+    except Unavailable:
+        return False
 
 
 def threads_for(operations: int) -> int:

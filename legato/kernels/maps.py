@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from legato.kernels.build import Unavailable, from_file
-from legato.kernels.gemm import Precision, address, precision_of, threads_for
+from legato.kernels.build import from_file
+from legato.kernels.gemm import address, precision, precision_of, there, threads_for
 
 SLICES = 32  # of maps.c
 SPARE = 64  # bytes at the end that its registers reach over
@@ -35,15 +35,7 @@ def fits(*maps: Tensor) -> bool:
     if x.device.type != "cpu" or numbers is None or x.dim() != 4 or not x.numel() or x.shape[1] > MOST:
         return False
     alike = all(m.shape == x.shape and m.dtype == x.dtype for m in maps)
-    return alike and all(m.is_contiguous(memory_format=torch.channels_last) for m in maps) and there(numbers)
-
-
-def there(numbers: Precision) -> bool:
-    """Whether the kernels are, or can be, compiled for such numbers."""
-    try:
-        return bool(from_file("maps", numbers.name))
-    except Unavailable:
-        return False
+    return alike and all(m.is_contiguous(memory_format=torch.channels_last) for m in maps) and there("maps", numbers)
 
 
 class NormRelu(torch.autograd.Function):
@@ -109,12 +101,6 @@ class MaxPool(torch.autograd.Function):
             *(*map(c_long, dy.shape[2:]), address(dx), c_int(threads_for(4 * dx.numel()))),
         )
         return dx, None, None, None, None
-
-
-def precision(x: Tensor) -> Precision:
-    found = precision_of(x.dtype)
-    assert found is not None  # asked by `fits`
-    return found
 
 
 def rows_of(x: Tensor) -> tuple[int, int]:

@@ -13,14 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from legato.kernels.build import Unavailable, from_file
-from legato.kernels.gemm import LINE, Precision, address, precision_of, threads_for
+from legato.kernels.build import from_file
+from legato.kernels.gemm import LINE, address, precision, precision_of, there, threads_for
 
 PLACES, TILE = 36, 4  # of winograd.c
-FEWEST, MOST = (
-    64,
-    256,
-)  # tiles of a chunk: those of few channels stay in the cache, many channels read filters less often
+FEWEST, MOST = 64, 256  # tiles of a chunk: few channels' stay in the cache, many channels read filters less often
 WORTH_IT = 256  # pixels of all pictures: the filters of fewer cost more to make than is saved
 
 
@@ -38,7 +35,7 @@ def fits(x: Tensor, weight: Tensor, padding: int) -> bool:
     numbers = precision_of(x.dtype)
     if numbers is None or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or x.dim() != 4:
         return False
-    if numbers.store != numbers.real or weight.dtype != x.dtype or not there(numbers):
+    if numbers.store != numbers.real or weight.dtype != x.dtype or not there("winograd", numbers):
         return False
     (b, _, h, w), pixels = x.shape, (x.shape[2] + 2 * padding - 2, x.shape[3] + 2 * padding - 2)
     if min(pixels) < 1 or b * h * w < WORTH_IT or any(n % numbers.lanes for n in weight.shape[:2]):
@@ -46,25 +43,16 @@ def fits(x: Tensor, weight: Tensor, padding: int) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
-def there(numbers: Precision) -> bool:
-    """Whether the kernels are, or can be, compiled for such numbers."""
-    try:
-        return bool(from_file("winograd", numbers.name))
-    except Unavailable:
-        return False
-
-
 class Convolve(torch.autograd.Function):
     """w ∗ x + b, cross-correlation as everywhere: (b, i, h, w) → (b, o, h + 2p − 2, w + 2p − 2)."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, padding):  # type: ignore[no-untyped-def]
-        (b, i, h, w), o, lib = x.shape, len(weight), library(x)
+        (b, i, h, w), o, lib = x.shape, len(weight), from_file("winograd", precision(x).name)
         ctx.save_for_backward(x, weight)
         ctx.padding, ctx.biased = padding, bias is not None
-        y = torch.empty(
-            b, o, h + 2 * padding - 2, w + 2 * padding - 2, dtype=x.dtype, memory_format=torch.channels_last
-        )
+        high, wide = h + 2 * padding - 2, w + 2 * padding - 2
+        y = torch.empty(b, o, high, wide, dtype=x.dtype, memory_format=torch.channels_last)
         threads, (chunk, tiles) = threads_for(18 * i * y.numel()), chunk_of(y, i)
         u, room = scratch(x, apart(o, i, x), apart(tiles, i, x) + apart(tiles, o, x))
         filters(weight, True, u)
@@ -78,7 +66,7 @@ class Convolve(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dy):  # type: ignore[no-untyped-def]
         (x, weight), padding = ctx.saved_tensors, ctx.padding
-        (b, i, h, w), o, lib = x.shape, len(weight), library(x)
+        (b, i, h, w), o, lib = x.shape, len(weight), from_file("winograd", precision(x).name)
         dy = dy.contiguous(memory_format=torch.channels_last)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dw = torch.empty_like(weight, memory_format=torch.channels_last) if ctx.needs_input_grad[1] else None
@@ -94,17 +82,13 @@ class Convolve(torch.autograd.Function):
         return dx, dw, dy.sum((0, 2, 3)) if ctx.biased and ctx.needs_input_grad[2] else None, None
 
 
-def library(x: Tensor):  # type: ignore[no-untyped-def]
-    found = precision_of(x.dtype)
-    assert found is not None  # asked by `fits`
-    return from_file("winograd", found.name)
-
-
 def filters(weight: Tensor, forward: bool, to: Tensor) -> None:
     """(o, i, 3, 3) → G w Gᵀ, packed for products with x or with dy."""
     (o, i), threads = weight.shape[:2], threads_for(4 * to.numel())
     weight = weight.contiguous(memory_format=torch.channels_last)
-    library(weight).filters(c_long(o), c_long(i), address(weight), c_int(forward), address(to), c_int(threads))
+    from_file("winograd", precision(weight).name).filters(
+        c_long(o), c_long(i), address(weight), c_int(forward), address(to), c_int(threads)
+    )
 
 
 class Kept(local):
